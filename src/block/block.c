@@ -1,0 +1,413 @@
+/*
+ * The choke point of the block layer: every request of every node passes here
+ * on its way in (range, permission) and on its way out (one completion, a
+ * length that makes sense).
+ *
+ * Order. Requests run beside one another, with two exceptions:
+ * - A TRUNCATE runs alone: it waits until nothing is in flight, and what
+ *   comes after it waits for it.
+ * - With O_DIRECT a modification that is not aligned goes through the host's
+ *   page cache (raw.c). A page has neighbours: were one of them written
+ *   directly at the same time, the page could carry their old bytes back to
+ *   the disk. So where b->granule is set, a modification that is not aligned
+ *   runs beside none that touches one of its granules. As long as all is
+ *   aligned this costs one comparison a request.
+ * Who has to wait stands in one list, first come, first served.
+ *
+ * A flush of what is flushed already completes at once: write_seq counts the
+ * modifications that are over, flushed_seq is its value when the last
+ * successful flush began.
+ */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "block/drivers.h"
+#include "loop/log.h"
+
+static const char *const type_names[BLOCK_TYPES] = {
+	[BLOCK_READ] = "read",	       [BLOCK_WRITE] = "write",
+	[BLOCK_FLUSH] = "flush",       [BLOCK_DISCARD] = "discard",
+	[BLOCK_ZERO] = "zero",	       [BLOCK_ALLOCATE] = "allocate",
+	[BLOCK_SEEK_DATA] = "seek-data", [BLOCK_SEEK_HOLE] = "seek-hole",
+	[BLOCK_TRUNCATE] = "truncate", [BLOCK_STAT] = "stat",
+};
+
+const char *block_type_name(enum block_type type)
+{
+	return type < BLOCK_TYPES ? type_names[type] : "?";
+}
+
+static bool is_modification(const struct block_req *req)
+{
+	switch (req->type) {
+	case BLOCK_WRITE:
+	case BLOCK_DISCARD:
+	case BLOCK_ZERO:
+	case BLOCK_ALLOCATE:
+	case BLOCK_TRUNCATE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* A list that a request stands in at most once. */
+static void list_append(struct block_list *list, struct block_req *req)
+{
+	req->next = NULL;
+	req->prev = list->last;
+	if (list->last)
+		list->last->next = req;
+	else
+		list->first = req;
+	list->last = req;
+}
+
+static void list_remove(struct block_list *list, struct block_req *req)
+{
+	if (req->prev)
+		req->prev->next = req->next;
+	else
+		list->first = req->next;
+	if (req->next)
+		req->next->prev = req->prev;
+	else
+		list->last = req->prev;
+}
+
+static bool is_aligned(const struct block *b, const struct block_req *req)
+{
+	if ((req->offset | req->length) & (b->granule - 1))
+		return false;
+	return req->type != BLOCK_WRITE ||
+	       !((uintptr_t)req->buf & (b->buf_align - 1));
+}
+
+static bool share_granule(const struct block *b, const struct block_req *one,
+			  const struct block_req *two)
+{
+	uint64_t mask = ~(uint64_t)(b->granule - 1);
+	uint64_t one_end = one->offset + one->length + b->granule - 1;
+	uint64_t two_end = two->offset + two->length + b->granule - 1;
+
+	return (one->offset & mask) < (two_end & mask) &&
+	       (two->offset & mask) < (one_end & mask);
+}
+
+static bool conflict(const struct block *b, const struct block_req *one,
+		     const struct block_req *two)
+{
+	if (one->type == BLOCK_TRUNCATE || two->type == BLOCK_TRUNCATE)
+		return true;
+	if (!b->granule || !is_modification(one) || !is_modification(two))
+		return false;
+	return (!is_aligned(b, one) || !is_aligned(b, two)) &&
+	       share_granule(b, one, two);
+}
+
+/* May @req run beside what is in flight and what waited before it? */
+static bool may_start(const struct block *b, const struct block_req *req)
+{
+	const struct block_req *other;
+
+	if (b->exclusive)
+		return false;
+	if (req->type == BLOCK_TRUNCATE && b->in_flight)
+		return false;
+	for (other = b->waiting.first; other && other != req;
+	     other = other->next)
+		if (conflict(b, req, other))
+			return false;
+	if (!b->granule || !is_modification(req) ||
+	    (!b->alone && is_aligned(b, req)))
+		return true;
+	for (other = b->tracked.first; other; other = other->next)
+		if (conflict(b, req, other))
+			return false;
+	return true;
+}
+
+static void start(struct block *b, struct block_req *req)
+{
+	b->in_flight++;
+	if (req->type == BLOCK_TRUNCATE)
+		b->exclusive = true;
+	if (b->granule && is_modification(req)) {
+		list_append(&b->tracked, req);
+		b->alone += !is_aligned(b, req);
+	}
+	req->write_seq = b->write_seq;
+	b->driver->submit(b, req);
+}
+
+static void start_waiting(struct block *b)
+{
+	struct block_req *req, *next;
+
+	for (req = b->waiting.first; req && !b->exclusive; req = next) {
+		next = req->next;
+		if (!may_start(b, req))
+			continue;
+		list_remove(&b->waiting, req);
+		start(b, req);
+	}
+}
+
+static void posted(struct op *op, int res, unsigned int flags)
+{
+	struct block_req *req = container_of(op, struct block_req, op);
+
+	(void)res;
+	(void)flags;
+	req->done(req);
+}
+
+static void finish_early(struct block *b, struct block_req *req, int64_t result)
+{
+	req->result = result;
+	req->op.done = posted;
+	uring_post(b->uring, &req->op, 0);
+}
+
+/* Cuts a request down to the size of the image. */
+static int clamp(const struct block *b, struct block_req *req, int past_end)
+{
+	if (req->offset >= b->size)
+		return past_end;
+	if (req->length > b->size - req->offset)
+		req->length = b->size - req->offset;
+	return 1;
+}
+
+/* 1: run it; else it is over with this result. May shorten the request. */
+static int check(const struct block *b, struct block_req *req)
+{
+	bool grows = b->opt.growable && !(req->flags & BLOCK_KEEP_SIZE);
+
+	if (req->type >= BLOCK_TYPES || req->offset > INT64_MAX ||
+	    req->length > INT64_MAX - req->offset)
+		return -EINVAL;
+	if (is_modification(req) && b->opt.read_only)
+		return -EROFS;
+	switch (req->type) {
+	case BLOCK_READ:
+		return req->length ? clamp(b, req, 0) : 0;
+	case BLOCK_WRITE:
+		if (!req->length)
+			return 0;
+		return b->opt.growable ? 1 : clamp(b, req, -ENOSPC);
+	case BLOCK_DISCARD:
+		return clamp(b, req, 0);
+	case BLOCK_ZERO:
+	case BLOCK_ALLOCATE:
+		if (grows)
+			return 1;
+		if (req->flags & BLOCK_KEEP_SIZE)
+			return clamp(b, req, -ENOSPC);
+		if (req->offset + req->length > b->size)
+			return -ENOSPC;
+		return 1;
+	case BLOCK_SEEK_DATA:
+	case BLOCK_SEEK_HOLE:
+		return req->offset < b->size ? 1 : -ENXIO;
+	case BLOCK_FLUSH:
+		return b->flushed_seq == b->write_seq ? 0 : 1;
+	default:
+		return 1;
+	}
+}
+
+void block_submit(struct block *b, struct block_req *req)
+{
+	int go;
+
+	req->block = b;
+	req->moved = 0;
+	req->scratch = NULL;
+	go = check(b, req);
+	log_trace(TRACE_BLOCK, "%s: %s %llu+%llu%s", b->driver->name,
+		  block_type_name(req->type), (unsigned long long)req->offset,
+		  (unsigned long long)req->length, go == 1 ? "" : " early");
+	if (go != 1) {
+		finish_early(b, req, go);
+		return;
+	}
+	b->stats.requests[req->type]++;
+	if (may_start(b, req)) {
+		start(b, req);
+	} else {
+		b->stats.waited++;
+		list_append(&b->waiting, req);
+	}
+}
+
+static void note_growth(struct block *b, const struct block_req *req)
+{
+	uint64_t end = req->offset + req->length;
+
+	if (req->type == BLOCK_WRITE)
+		end = req->offset + (uint64_t)req->result;
+	else if (req->flags & BLOCK_KEEP_SIZE || req->type == BLOCK_DISCARD)
+		return;
+	if (end > b->size)
+		b->size = end;
+}
+
+void block_complete(struct block_req *req, int64_t result)
+{
+	struct block *b = req->block;
+
+	assert(b->in_flight > 0);
+	assert(req->type > BLOCK_WRITE || result <= (int64_t)req->length);
+	req->result = result;
+	b->in_flight--;
+	if (is_modification(req)) {
+		b->write_seq++;
+		if (req->type == BLOCK_TRUNCATE) {
+			b->exclusive = false;
+			if (result >= 0)
+				b->size = req->length;
+		} else if (result >= 0) {
+			note_growth(b, req);
+		}
+		if (b->granule) {
+			list_remove(&b->tracked, req);
+			b->alone -= !is_aligned(b, req);
+		}
+	} else if (req->type == BLOCK_FLUSH) {
+		if (result < 0)
+			b->lost = true;
+		else if (req->write_seq > b->flushed_seq)
+			b->flushed_seq = req->write_seq;
+	}
+	if (b->waiting.first)
+		start_waiting(b);
+	req->done(req);
+}
+
+static const struct block_driver *drivers[] = {
+	&block_raw,
+	&block_null,
+};
+
+const struct block_driver *block_substitute(const char *name,
+					    const struct block_driver *driver)
+{
+	const struct block_driver *was = NULL;
+	size_t i;
+
+	for (i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
+		if (strcmp(name, drivers[i]->name))
+			continue;
+		was = drivers[i];
+		drivers[i] = driver;
+	}
+	return was;
+}
+
+static const struct block_driver *choose(const struct block_options *opt)
+{
+	const char *name = opt->format;
+	size_t i;
+
+	if (!strcmp(name, "auto"))
+		name = strncmp(opt->path, "null:", 5) ? "raw" : "null";
+	for (i = 0; i < sizeof(drivers) / sizeof(*drivers); i++)
+		if (!strcmp(name, drivers[i]->name))
+			return drivers[i];
+	log_warnx("%s: unknown format '%s'", opt->path, opt->format);
+	return NULL;
+}
+
+struct block *block_open(struct uring *u, const struct block_options *opt)
+{
+	const struct block_driver *driver = choose(opt);
+	struct block *b;
+
+	if (!driver)
+		return NULL;
+	b = calloc(1, sizeof(*b));
+	if (!b) {
+		log_warnx("%s: open: out of memory", opt->path);
+		return NULL;
+	}
+	b->driver = driver;
+	b->uring = u;
+	b->opt = *opt;
+	b->buf_align = 1;
+	if (driver->open(b)) {
+		free(b);
+		return NULL;
+	}
+	return b;
+}
+
+int block_close(struct block *b)
+{
+	struct block_req flush = { .type = BLOCK_FLUSH };
+	int ret, err;
+
+	if (!b)
+		return 0;
+	err = (int)block_run(b, &flush);
+	if (err)
+		log_warnx("%s: flush: %s: what was written last may be lost",
+			  b->opt.path, strerror(-err));
+	ret = b->driver->close(b);
+	if (!err)
+		err = ret;
+	if (!err && b->lost)
+		err = -EIO;
+	free(b);
+	return err;
+}
+
+static void run_done(struct block_req *req)
+{
+	*(bool *)req->user = true;
+}
+
+int64_t block_run(struct block *b, struct block_req *req)
+{
+	bool over = false;
+
+	req->done = run_done;
+	req->user = &over;
+	block_submit(b, req);
+	while (!over && !b->uring->lost)
+		uring_wait(b->uring);
+	return over ? req->result : -EIO;
+}
+
+int block_pread(struct block *b, void *buf, uint64_t len, uint64_t offset)
+{
+	struct block_req req = {
+		.type = BLOCK_READ, .offset = offset, .length = len, .buf = buf
+	};
+	int64_t ret = block_run(b, &req);
+
+	if (ret < 0)
+		return (int)ret;
+	return (uint64_t)ret == len ? 0 : -EIO;
+}
+
+int block_pwrite(struct block *b, const void *buf, uint64_t len,
+		 uint64_t offset)
+{
+	struct block_req req = {
+		.type = BLOCK_WRITE,
+		.offset = offset,
+		.length = len,
+		.buf = (void *)(uintptr_t)buf,
+	};
+	int64_t ret = block_run(b, &req);
+
+	if (ret < 0)
+		return (int)ret;
+	return (uint64_t)ret == len ? 0 : -ENOSPC;
+}

@@ -1,0 +1,159 @@
+/*
+ * The block layer: the one interface between what is exported and what
+ * stores it. A struct block is one open node (a raw file, a null device, a
+ * format on top of another node); a struct block_req is one request to it.
+ *
+ * The rules of a request:
+ * - block_submit() takes it; it completes exactly once, by done(), with a
+ *   result or -errno, and never before block_submit() returns.
+ * - The caller keeps the request and its buffer alive and untouched until
+ *   then. Nothing is allocated for it.
+ * - Drivers see only requests that are in range and permitted, and complete
+ *   them with block_complete().
+ */
+#ifndef RAWFUSE_BLOCK_BLOCK_H
+#define RAWFUSE_BLOCK_BLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "loop/op.h"
+#include "loop/uring.h"
+
+enum block_type {
+	BLOCK_READ, /* length bytes into buf; short only at the end */
+	BLOCK_WRITE, /* length bytes from buf */
+	BLOCK_FLUSH, /* what completed before is stable afterwards */
+	BLOCK_DISCARD, /* gives storage back; reads as zeros afterwards */
+	BLOCK_ZERO, /* reads as zeros afterwards, storage kept */
+	BLOCK_ALLOCATE, /* storage is reserved, contents stay */
+	BLOCK_SEEK_DATA, /* result: first data at or after offset, -ENXIO */
+	BLOCK_SEEK_HOLE, /* result: first hole at or after offset, -ENXIO */
+	BLOCK_TRUNCATE, /* length becomes the size; runs alone */
+	BLOCK_STAT, /* buf is a struct statx: times, stx_blocks */
+	BLOCK_TYPES
+};
+
+enum block_flags {
+	BLOCK_FULL_SYNC = 1 << 0, /* FLUSH: metadata such as times, too */
+	BLOCK_KEEP_SIZE = 1 << 1, /* ALLOCATE, ZERO: never grow */
+};
+
+enum block_cache { BLOCK_CACHE_AUTO, BLOCK_CACHE_DIRECT, BLOCK_CACHE_HOST };
+
+struct block;
+
+struct block_req {
+	/* The caller's: */
+	enum block_type type;
+	unsigned int flags; /* enum block_flags */
+	uint64_t offset;
+	uint64_t length;
+	void *buf;
+	int64_t result; /* bytes, or what the type says; or -errno */
+	void (*done)(struct block_req *req);
+	void *user; /* for done() */
+
+	/* block.c's: */
+	struct block *block;
+	struct block_req *prev, *next; /* tracked, or waiting */
+	uint64_t write_seq;
+
+	/* The driver's, between submit and block_complete(): */
+	struct op op;
+	uint64_t moved; /* progress; 0 at submit */
+	void *scratch; /* NULL at submit */
+};
+
+struct block_driver {
+	const char *name;
+	/* May set in @b: size, granule. Logs one line on error; -errno. */
+	int (*open)(struct block *b);
+	/* Takes one request; it ends in block_complete(), not before return. */
+	void (*submit)(struct block *b, struct block_req *req);
+	/*
+	 * Nothing is in flight. Frees all; returns 0 or -errno if something
+	 * could not be made stable.
+	 */
+	int (*close)(struct block *b);
+};
+
+struct block_options {
+	const char *path; /* of the image; or "null:size=N" */
+	const char *format; /* "auto", or a driver's name */
+	bool read_only;
+	bool growable; /* a write past the end extends */
+	bool no_lock;
+	enum block_cache cache;
+};
+
+struct block_list {
+	struct block_req *first, *last;
+};
+
+struct block_stats {
+	uint64_t requests[BLOCK_TYPES];
+	uint64_t waited; /* had to wait for another one */
+};
+
+struct block {
+	const struct block_driver *driver;
+	void *state; /* the driver's */
+	struct uring *uring;
+	struct block_options opt; /* the strings are the caller's */
+	uint64_t size; /* bytes */
+	/*
+	 * Writes that are not aligned to this many bytes share a unit with
+	 * their neighbours and must not run beside them; 0: they may.
+	 */
+	uint32_t granule;
+	uint32_t buf_align; /* of a buffer that counts as aligned */
+	bool direct; /* O_DIRECT is in use */
+	bool lost; /* a flush failed: what was written may be gone */
+
+	/* block.c's: */
+	unsigned int in_flight;
+	unsigned int alone; /* in-flight requests that share units */
+	bool exclusive; /* a TRUNCATE runs */
+	struct block_list tracked; /* in-flight modifications */
+	struct block_list waiting;
+	uint64_t write_seq, flushed_seq;
+	struct block_stats stats;
+};
+
+/*
+ * Opens an image. May wait. Logs one line and returns NULL on error. The
+ * strings of @opt must outlive the block.
+ */
+struct block *block_open(struct uring *u, const struct block_options *opt);
+
+/* Flushes, closes, frees. May wait. Returns 0, or -errno if data is lost. */
+int block_close(struct block *b);
+
+/* Submits; see the rules above. */
+void block_submit(struct block *b, struct block_req *req);
+
+/* For drivers: the request is over with @result. */
+void block_complete(struct block_req *req, int64_t result);
+
+/*
+ * Submits and waits; for open and close only, when no loop runs. Returns the
+ * result. block_pread() and block_pwrite() are all or -errno (a short read
+ * is -EIO).
+ */
+int64_t block_run(struct block *b, struct block_req *req);
+int block_pread(struct block *b, void *buf, uint64_t len, uint64_t offset);
+int block_pwrite(struct block *b, const void *buf, uint64_t len,
+		 uint64_t offset);
+
+/*
+ * For tests: puts @driver in the place of the one called @name, whose name it
+ * must carry, and returns that one.
+ */
+const struct block_driver *block_substitute(const char *name,
+					    const struct block_driver *driver);
+
+/* The name of a type, for messages. */
+const char *block_type_name(enum block_type type);
+
+#endif

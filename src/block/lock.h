@@ -1,0 +1,15 @@
+/* Image locks that QEMU's tools understand. */
+#ifndef RAWFUSE_BLOCK_LOCK_H
+#define RAWFUSE_BLOCK_LOCK_H
+
+#include <stdbool.h>
+
+/*
+ * Locks the image behind @fd against other users that do not agree: a writer
+ * allows readers that allow writers, a reader allows only readers. @path is
+ * for the message. Returns 0 or -errno (logged). The locks go with the open
+ * file description.
+ */
+int lock_image(int fd, const char *path, bool writer);
+
+#endif

@@ -1,0 +1,489 @@
+/*
+ * The raw driver: a regular file or a block device, as it is.
+ *
+ * Two descriptors of the same file. The host descriptor goes through the
+ * host's page cache, the direct one (O_DIRECT) past it. With direct I/O in
+ * use, what is not aligned goes by the host descriptor: the page cache is the
+ * bounce buffer, and the kernel keeps both views of the file in step as long
+ * as they do not touch one page at the same time, which block.c sees to
+ * (b->granule). So an image may have any size, and a write any end.
+ *
+ * Reads through the page cache try preadv2(RWF_NOWAIT) first: what is cached
+ * is answered in this turn of the loop, without a pass through the ring.
+ *
+ * A request longer than a step is carried on from req->moved; every step ends
+ * in a completion.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "block/drivers.h"
+#include "block/lock.h"
+#include "loop/log.h"
+
+#define MAX_STEP (1u << 30) /* bytes in one read or write */
+#define MAX_GRANULE (64u << 10)
+
+struct raw {
+	struct block *block;
+	int host_fd, direct_fd; /* direct_fd: -1 without */
+	int host_slot, direct_slot;
+	uint32_t dio_align; /* of offset and length, for direct I/O */
+	uint32_t sector; /* block devices: the logical block; files: 1 */
+	bool device;
+	bool nowait; /* RWF_NOWAIT is understood */
+	bool warned; /* the file was found too short */
+};
+
+static const uint8_t zeros[4096];
+
+static void raw_step(struct raw *raw, struct block_req *req);
+
+/* A file that ends before its size has been cut under us. */
+static int64_t too_short(struct raw *raw, const struct block_req *req)
+{
+	if (!raw->warned)
+		log_warnx("%s: read at %llu: the file ends before its size of "
+			  "%llu; was it truncated?",
+			  raw->block->opt.path,
+			  (unsigned long long)(req->offset + req->moved),
+			  (unsigned long long)raw->block->size);
+	raw->warned = true;
+	return -EIO;
+}
+
+static void rw_done(struct op *op, int res, unsigned int flags)
+{
+	struct block_req *req = container_of(op, struct block_req, op);
+	struct raw *raw = req->block->state;
+
+	(void)flags;
+	if (res == -EAGAIN || res == -EINTR) {
+		raw_step(raw, req);
+		return;
+	}
+	if (res <= 0) {
+		if (req->moved && req->type == BLOCK_WRITE)
+			block_complete(req, (int64_t)req->moved);
+		else if (res < 0)
+			block_complete(req, res);
+		else
+			block_complete(req, req->type == BLOCK_READ ?
+						    too_short(raw, req) :
+						    -ENOSPC);
+		return;
+	}
+	req->moved += (uint64_t)res;
+	if (req->moved < req->length)
+		raw_step(raw, req);
+	else
+		block_complete(req, (int64_t)req->moved);
+}
+
+static bool fits_direct(const struct raw *raw, uint64_t offset, uint64_t len,
+			const void *buf)
+{
+	return raw->direct_fd >= 0 &&
+	       !((offset | len) & (raw->dio_align - 1)) &&
+	       !((uintptr_t)buf & (raw->block->buf_align - 1));
+}
+
+/* Takes from the page cache what is there; true if that completes the step. */
+static bool read_cached(struct raw *raw, struct block_req *req, void *buf,
+			uint32_t len, uint64_t offset)
+{
+	struct iovec iov = { buf, len };
+	ssize_t n;
+
+	n = preadv2(raw->host_fd, &iov, 1, (off_t)offset, RWF_NOWAIT);
+	if (n < 0 && errno != EAGAIN)
+		raw->nowait = false;
+	if (n <= 0)
+		return false;
+	uring_post(raw->block->uring, &req->op, (int)n);
+	return true;
+}
+
+static void rw_step(struct raw *raw, struct block_req *req)
+{
+	struct uring *u = raw->block->uring;
+	uint64_t offset = req->offset + req->moved;
+	uint64_t left = req->length - req->moved;
+	uint32_t len = left < MAX_STEP ? (uint32_t)left : MAX_STEP;
+	uint8_t *buf = (uint8_t *)req->buf + req->moved;
+	bool direct = fits_direct(raw, offset, len, buf);
+	int slot = direct ? raw->direct_slot : raw->host_slot;
+
+	req->op.done = rw_done;
+	if (req->type == BLOCK_WRITE)
+		uring_write(u, &req->op, slot, buf, len, offset);
+	else if (direct || !raw->nowait ||
+		 !read_cached(raw, req, buf, len, offset))
+		uring_read(u, &req->op, slot, buf, len, offset);
+}
+
+static void plain_done(struct op *op, int res, unsigned int flags)
+{
+	struct block_req *req = container_of(op, struct block_req, op);
+
+	(void)flags;
+	if (res == -EAGAIN || res == -EINTR)
+		raw_step(req->block->state, req);
+	else
+		block_complete(req, res < 0 ? res : 0);
+}
+
+static void truncate_done(struct op *op, int res, unsigned int flags)
+{
+	struct block_req *req = container_of(op, struct block_req, op);
+	struct raw *raw = req->block->state;
+
+	/* A ring that does not know the opcode (before Linux 6.9). */
+	if (res == -EINVAL && ftruncate(raw->host_fd, (off_t)req->length))
+		res = -errno;
+	else if (res == -EINVAL)
+		res = 0;
+	plain_done(op, res, flags);
+}
+
+/*
+ * DISCARD and ZERO. A device takes whole sectors only: the ends of what is
+ * not aligned are written.
+ */
+static uint32_t zero_end_len(const struct raw *raw, const struct block_req *req)
+{
+	uint64_t at = req->offset + req->moved;
+	uint64_t left = req->length - req->moved;
+	uint64_t to_sector = -at & (raw->sector - 1);
+
+	if (!to_sector && left >= raw->sector)
+		return 0;
+	if (!to_sector || to_sector > left)
+		to_sector = left;
+	return to_sector < sizeof(zeros) ? (uint32_t)to_sector : sizeof(zeros);
+}
+
+static void zero_done(struct op *op, int res, unsigned int flags)
+{
+	struct block_req *req = container_of(op, struct block_req, op);
+	struct raw *raw = req->block->state;
+
+	(void)flags;
+	if (res < 0 && res != -EAGAIN && res != -EINTR) {
+		block_complete(req, res);
+		return;
+	}
+	if (res >= 0) {
+		if (zero_end_len(raw, req))
+			req->moved += (uint64_t)res;
+		else
+			req->moved += (req->length - req->moved) &
+				      ~(uint64_t)(raw->sector - 1);
+	}
+	if (req->moved < req->length)
+		raw_step(raw, req);
+	else
+		block_complete(req, 0);
+}
+
+static void zero_step(struct raw *raw, struct block_req *req)
+{
+	struct uring *u = raw->block->uring;
+	uint64_t at = req->offset + req->moved;
+	uint64_t left = req->length - req->moved;
+	uint32_t len = zero_end_len(raw, req);
+	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	if (req->type == BLOCK_ZERO) {
+		mode = FALLOC_FL_ZERO_RANGE;
+		if (req->flags & BLOCK_KEEP_SIZE)
+			mode |= FALLOC_FL_KEEP_SIZE;
+	}
+	req->op.done = zero_done;
+	if (len)
+		uring_write(u, &req->op, raw->host_slot, zeros, len, at);
+	else
+		uring_fallocate(u, &req->op, raw->host_slot, mode, at,
+				left & ~(uint64_t)(raw->sector - 1));
+}
+
+static void seek_done(struct op *op, int res, unsigned int flags)
+{
+	struct block_req *req = container_of(op, struct block_req, op);
+
+	(void)res;
+	(void)flags;
+	block_complete(req, req->result);
+}
+
+/* The ring has no lseek; on a local file this only looks at the extent map. */
+static void seek_step(struct raw *raw, struct block_req *req)
+{
+	bool data = req->type == BLOCK_SEEK_DATA;
+	off_t at = lseek(raw->host_fd, (off_t)req->offset,
+			 data ? SEEK_DATA : SEEK_HOLE);
+
+	if (at >= 0)
+		req->result = at;
+	else if (errno == EINVAL) /* it cannot tell: all is data */
+		req->result = (int64_t)(data ? req->offset : raw->block->size);
+	else
+		req->result = -errno;
+	if (req->result > (int64_t)raw->block->size)
+		req->result = data ? -ENXIO : (int64_t)raw->block->size;
+	req->op.done = seek_done;
+	uring_post(raw->block->uring, &req->op, 0);
+}
+
+static void raw_step(struct raw *raw, struct block_req *req)
+{
+	struct uring *u = raw->block->uring;
+
+	switch (req->type) {
+	case BLOCK_READ:
+	case BLOCK_WRITE:
+		rw_step(raw, req);
+		return;
+	case BLOCK_DISCARD:
+	case BLOCK_ZERO:
+		zero_step(raw, req);
+		return;
+	case BLOCK_SEEK_DATA:
+	case BLOCK_SEEK_HOLE:
+		seek_step(raw, req);
+		return;
+	default:
+		break;
+	}
+	req->op.done = plain_done;
+	if (req->type == BLOCK_FLUSH) {
+		uring_fsync(u, &req->op, raw->host_slot,
+			    !(req->flags & BLOCK_FULL_SYNC));
+	} else if (req->type == BLOCK_STAT) {
+		uring_statx(u, &req->op, raw->host_fd, req->buf);
+	} else if (req->type == BLOCK_TRUNCATE) {
+		req->op.done = truncate_done;
+		uring_ftruncate(u, &req->op, raw->host_slot, req->length);
+	} else if (raw->device) { /* ALLOCATE: a device has its storage */
+		uring_post(u, &req->op, 0);
+	} else {
+		uring_fallocate(u, &req->op, raw->host_slot,
+				req->flags & BLOCK_KEEP_SIZE ?
+					FALLOC_FL_KEEP_SIZE :
+					0,
+				req->offset, req->length);
+	}
+}
+
+static void raw_submit(struct block *b, struct block_req *req)
+{
+	raw_step(b->state, req);
+}
+
+static int check_kind(const char *path, const struct stat *st)
+{
+	if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
+		return 0;
+	log_warnx("%s: open: it is %s; give a disk image or a block device",
+		  path, S_ISDIR(st->st_mode) ? "a directory" : "not a file");
+	return -EINVAL;
+}
+
+static int open_host(struct raw *raw, struct stat *st)
+{
+	const struct block_options *opt = &raw->block->opt;
+	int flags = (opt->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+
+	/* Before open(), which would wait for the other end of a pipe. */
+	if (stat(opt->path, st)) {
+		log_warn("%s: open", opt->path);
+		return -errno;
+	}
+	if (check_kind(opt->path, st))
+		return -EINVAL;
+	raw->host_fd = open(opt->path, flags);
+	if (raw->host_fd < 0 && !opt->read_only &&
+	    (errno == EACCES || errno == EROFS || errno == EPERM)) {
+		log_warn("%s: open for writing (--read-only exports it without"
+			 " writing)",
+			 opt->path);
+		return -errno;
+	}
+	if (raw->host_fd < 0 || fstat(raw->host_fd, st)) {
+		log_warn("%s: open", opt->path);
+		return -errno;
+	}
+	return check_kind(opt->path, st);
+}
+
+static int find_size(struct raw *raw, const struct stat *st)
+{
+	struct block *b = raw->block;
+	uint64_t bytes = (uint64_t)st->st_size;
+	int sector = 512;
+
+	raw->sector = 1;
+	raw->device = S_ISBLK(st->st_mode);
+	if (raw->device) {
+		if (ioctl(raw->host_fd, BLKGETSIZE64, &bytes) ||
+		    ioctl(raw->host_fd, BLKSSZGET, &sector)) {
+			log_warn("%s: size of the device", b->opt.path);
+			return -errno;
+		}
+		raw->sector = (uint32_t)sector;
+	}
+	b->size = bytes;
+	if (raw->device && b->opt.growable) {
+		log_warnx("%s: a block device cannot grow; leave --growable "
+			  "out",
+			  b->opt.path);
+		return -EINVAL;
+	}
+	if (!bytes && !b->opt.growable) {
+		log_warnx("%s: it is empty; give it a size (truncate -s SIZE "
+			  "%s), or use --growable",
+			  b->opt.path, b->opt.path);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static bool power_of_two(uint32_t n)
+{
+	return n && !(n & (n - 1));
+}
+
+/* Finds what direct I/O asks for; false if the file does not offer it. */
+static bool find_alignment(struct raw *raw, const struct stat *st)
+{
+	struct block *b = raw->block;
+	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
+	uint32_t blksize = (uint32_t)st->st_blksize;
+	struct statx stx;
+
+	raw->dio_align = raw->device ? raw->sector : 4096;
+	b->buf_align = raw->device ? 512 : 4096;
+	if (!statx(raw->direct_fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) &&
+	    stx.stx_mask & STATX_DIOALIGN) {
+		raw->dio_align = stx.stx_dio_offset_align;
+		b->buf_align = stx.stx_dio_mem_align;
+	}
+	if (!power_of_two(raw->dio_align) || !power_of_two(b->buf_align))
+		return false;
+	b->granule = page;
+	if (power_of_two(blksize) && blksize > b->granule)
+		b->granule = blksize < MAX_GRANULE ? blksize : MAX_GRANULE;
+	if (raw->dio_align > b->granule)
+		b->granule = raw->dio_align;
+	return true;
+}
+
+static int open_direct(struct raw *raw, const struct stat *st)
+{
+	struct block *b = raw->block;
+	int flags = (b->opt.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+	struct stat direct;
+
+	if (b->opt.cache == BLOCK_CACHE_HOST)
+		return 0;
+	raw->direct_fd = open(b->opt.path, flags | O_DIRECT);
+	if (raw->direct_fd >= 0 && !fstat(raw->direct_fd, &direct) &&
+	    direct.st_dev == st->st_dev && direct.st_ino == st->st_ino &&
+	    find_alignment(raw, st)) {
+		b->direct = true;
+		/* The host's cache holds only ends: no read-ahead there. */
+		posix_fadvise(raw->host_fd, 0, 0, POSIX_FADV_RANDOM);
+		return 0;
+	}
+	if (raw->direct_fd >= 0)
+		close(raw->direct_fd);
+	raw->direct_fd = -1;
+	b->granule = 0;
+	b->buf_align = 1;
+	if (b->opt.cache == BLOCK_CACHE_AUTO)
+		return 0;
+	log_warnx("%s: --cache=direct: its file system does not offer O_DIRECT;"
+		  " use --cache=host",
+		  b->opt.path);
+	return -EOPNOTSUPP;
+}
+
+static int add_slots(struct raw *raw)
+{
+	struct uring *u = raw->block->uring;
+
+	raw->host_slot = uring_add_file(u, raw->host_fd);
+	if (raw->host_slot >= 0 && raw->direct_fd >= 0)
+		raw->direct_slot = uring_add_file(u, raw->direct_fd);
+	if (raw->host_slot >= 0 && (raw->direct_fd < 0 ||
+				    raw->direct_slot >= 0))
+		return 0;
+	log_warnx("%s: open: no slot left to register the file with io_uring",
+		  raw->block->opt.path);
+	return -ENFILE;
+}
+
+static void raw_free(struct raw *raw)
+{
+	uring_remove_file(raw->block->uring, raw->direct_slot);
+	uring_remove_file(raw->block->uring, raw->host_slot);
+	if (raw->direct_fd >= 0)
+		close(raw->direct_fd);
+	if (raw->host_fd >= 0)
+		close(raw->host_fd);
+	free(raw);
+}
+
+static int raw_open(struct block *b)
+{
+	struct raw *raw = calloc(1, sizeof(*raw));
+	struct stat st;
+	int ret;
+
+	if (!raw) {
+		log_warnx("%s: open: out of memory", b->opt.path);
+		return -ENOMEM;
+	}
+	*raw = (struct raw){ .block = b,
+			     .host_fd = -1,
+			     .direct_fd = -1,
+			     .host_slot = -1,
+			     .direct_slot = -1,
+			     .nowait = true };
+	ret = open_host(raw, &st);
+	if (!ret)
+		ret = find_size(raw, &st);
+	if (!ret && !b->opt.no_lock)
+		ret = lock_image(raw->host_fd, b->opt.path, !b->opt.read_only);
+	if (!ret)
+		ret = open_direct(raw, &st);
+	if (!ret)
+		ret = add_slots(raw);
+	if (ret)
+		raw_free(raw);
+	else
+		b->state = raw;
+	return ret;
+}
+
+static int raw_close(struct block *b)
+{
+	raw_free(b->state);
+	return 0;
+}
+
+const struct block_driver block_raw = {
+	.name = "raw",
+	.open = raw_open,
+	.submit = raw_submit,
+	.close = raw_close,
+};

@@ -1,0 +1,22 @@
+/* The one completion type: whatever waits for the ring embeds a struct op. */
+#ifndef RAWFUSE_LOOP_OP_H
+#define RAWFUSE_LOOP_OP_H
+
+#include <stddef.h>
+
+/*
+ * done() is called once, from the drain, with the completion's result (as in
+ * a CQE: >= 0 or -errno) and its flags. It may queue SQEs and post ops; it
+ * never submits and never re-enters the drain. next and res belong to the
+ * list of ops that were posted without the ring.
+ */
+struct op {
+	void (*done)(struct op *op, int res, unsigned int flags);
+	struct op *next;
+	int res;
+};
+
+#define container_of(ptr, type, member) \
+	((type *)((char *)(ptr)-offsetof(type, member)))
+
+#endif

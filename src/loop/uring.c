@@ -1,0 +1,342 @@
+/*
+ * The ring and its drain.
+ *
+ * The ring is set up with SINGLE_ISSUER and DEFER_TASKRUN: completions are
+ * produced only when this thread enters the kernel for them, in one batch,
+ * and TASKRUN_FLAG tells in shared memory that a batch waits. So a drain
+ * looks at memory first and enters only if there is something to submit or to
+ * be produced.
+ *
+ * The eventfd is masked while draining: completions that come meanwhile cost
+ * no wake-up. After unmasking, one more look is due, because a completion may
+ * have come in between; the fence orders the two against the kernel.
+ *
+ * Room: the CQ is sized for everything that may be outstanding, so it does
+ * not overflow. The SQ is smaller; when it is full, what is in it is handed
+ * to the kernel early. That runs no completion.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "loop/log.h"
+#include "loop/uring.h"
+
+/* Batches in one drain before other events get their turn. */
+#define DRAIN_ROUNDS 64
+
+static int setup(struct uring *u, unsigned int sqes, unsigned int cqes,
+		 unsigned int flags)
+{
+	struct io_uring_params p = {
+		.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+		.cq_entries = cqes,
+	};
+
+	return io_uring_queue_init_params(sqes, &u->ring, &p);
+}
+
+static void common_init(struct uring *u)
+{
+	memset(u, 0, sizeof(*u));
+	u->event_fd = -1;
+	u->ready_tail = &u->ready;
+}
+
+int uring_init(struct uring *u, unsigned int sqes, unsigned int cqes)
+{
+	const unsigned int best = IORING_SETUP_SQE128 |
+				  IORING_SETUP_SINGLE_ISSUER |
+				  IORING_SETUP_DEFER_TASKRUN |
+				  IORING_SETUP_TASKRUN_FLAG;
+	int ret;
+
+	common_init(u);
+	ret = setup(u, sqes, cqes, best);
+	u->sqe128 = ret == 0;
+	if (ret == -EINVAL) /* before Linux 6.1 */
+		ret = setup(u, sqes, cqes, 0);
+	if (ret)
+		return ret;
+	u->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (u->event_fd < 0)
+		ret = -errno;
+	else
+		ret = io_uring_register_eventfd(&u->ring, u->event_fd);
+	if (!ret)
+		ret = io_uring_register_files_sparse(&u->ring, URING_FILES);
+	if (ret) {
+		uring_exit(u);
+		return ret;
+	}
+	/* Saves a look-up an enter; no harm where the kernel has it not. */
+	io_uring_register_ring_fd(&u->ring);
+	return 0;
+}
+
+int uring_init_emulated(struct uring *u, unsigned int sqes)
+{
+	common_init(u);
+	u->emulated = true;
+	u->emu.size = sqes;
+	u->emu.sqes = calloc(sqes, sizeof(*u->emu.sqes));
+	return u->emu.sqes ? 0 : -ENOMEM;
+}
+
+void uring_exit(struct uring *u)
+{
+	if (u->emulated)
+		free(u->emu.sqes);
+	else
+		io_uring_queue_exit(&u->ring);
+	if (u->event_fd >= 0)
+		close(u->event_fd);
+	common_init(u);
+}
+
+int uring_add_file(struct uring *u, int fd)
+{
+	unsigned int slot;
+	int ret;
+
+	for (slot = 0; slot < URING_FILES; slot++)
+		if (!(u->files_used[slot / 64] >> (slot % 64) & 1))
+			break;
+	if (slot == URING_FILES)
+		return -ENFILE;
+	if (u->emulated) {
+		u->emu.files[slot] = fd;
+	} else {
+		ret = io_uring_register_files_update(&u->ring, slot, &fd, 1);
+		if (ret < 0)
+			return ret;
+	}
+	u->files_used[slot / 64] |= 1ULL << (slot % 64);
+	return (int)slot;
+}
+
+void uring_remove_file(struct uring *u, int slot)
+{
+	int none = -1;
+
+	if (slot < 0)
+		return;
+	if (u->emulated)
+		u->emu.files[slot] = -1;
+	else
+		io_uring_register_files_update(&u->ring, slot, &none, 1);
+	u->files_used[slot / 64] &= ~(1ULL << (slot % 64));
+}
+
+static int enter(struct uring *u)
+{
+	int ret;
+
+	u->stats.enters++;
+	ret = io_uring_submit_and_get_events(&u->ring);
+	/* Out of memory for a request: what is queued stays queued. */
+	if (ret < 0 && ret != -EAGAIN && ret != -EINTR && ret != -EBUSY &&
+	    !u->lost) {
+		log_warnx("io_uring: enter: %s: cannot go on", strerror(-ret));
+		u->lost = true;
+	}
+	return ret;
+}
+
+static struct io_uring_sqe *get_sqe(struct uring *u)
+{
+	struct io_uring_sqe *sqe;
+
+	if (u->emulated) {
+		if (u->emu.queued == u->emu.size)
+			uring_emulate(u);
+		sqe = &u->emu.sqes[u->emu.queued++].sqe;
+		memset(sqe, 0, sizeof(struct uring_sqe128));
+		return sqe;
+	}
+	sqe = io_uring_get_sqe(&u->ring);
+	while (!sqe) {
+		u->stats.enters++;
+		io_uring_submit(&u->ring);
+		sqe = io_uring_get_sqe(&u->ring);
+	}
+	return sqe;
+}
+
+static struct io_uring_sqe *prep(struct uring *u, struct op *op, int opcode,
+				 int fd, const void *addr, uint32_t len,
+				 uint64_t offset)
+{
+	struct io_uring_sqe *sqe = get_sqe(u);
+
+	io_uring_prep_rw(opcode, sqe, fd, addr, len, offset);
+	io_uring_sqe_set_data(sqe, op);
+	return sqe;
+}
+
+static struct io_uring_sqe *prep_slot(struct uring *u, struct op *op,
+				      int opcode, int slot, const void *addr,
+				      uint32_t len, uint64_t offset)
+{
+	struct io_uring_sqe *sqe = prep(u, op, opcode, slot, addr, len, offset);
+
+	sqe->flags |= IOSQE_FIXED_FILE;
+	return sqe;
+}
+
+void uring_read(struct uring *u, struct op *op, int slot, void *buf,
+		uint32_t len, uint64_t offset)
+{
+	prep_slot(u, op, IORING_OP_READ, slot, buf, len, offset);
+}
+
+void uring_write(struct uring *u, struct op *op, int slot, const void *buf,
+		 uint32_t len, uint64_t offset)
+{
+	prep_slot(u, op, IORING_OP_WRITE, slot, buf, len, offset);
+}
+
+void uring_fsync(struct uring *u, struct op *op, int slot, bool datasync)
+{
+	struct io_uring_sqe *sqe;
+
+	sqe = prep_slot(u, op, IORING_OP_FSYNC, slot, NULL, 0, 0);
+	sqe->fsync_flags = datasync ? IORING_FSYNC_DATASYNC : 0;
+}
+
+void uring_fallocate(struct uring *u, struct op *op, int slot, int mode,
+		     uint64_t offset, uint64_t len)
+{
+	struct io_uring_sqe *sqe;
+
+	sqe = prep_slot(u, op, IORING_OP_FALLOCATE, slot, NULL, mode, offset);
+	sqe->addr = len;
+}
+
+void uring_ftruncate(struct uring *u, struct op *op, int slot, uint64_t len)
+{
+	prep_slot(u, op, URING_OP_FTRUNCATE, slot, NULL, 0, len);
+}
+
+void uring_statx(struct uring *u, struct op *op, int fd, struct statx *buf)
+{
+	struct io_uring_sqe *sqe;
+
+	sqe = prep(u, op, IORING_OP_STATX, fd, "", STATX_BASIC_STATS, 0);
+	sqe->off = (uintptr_t)buf;
+	sqe->statx_flags = AT_EMPTY_PATH;
+}
+
+void *uring_cmd(struct uring *u, struct op *op, int slot, uint32_t cmd_op,
+		const struct iovec *iov, uint32_t iovs)
+{
+	struct io_uring_sqe *sqe;
+
+	sqe = prep_slot(u, op, IORING_OP_URING_CMD, slot, iov, iovs, 0);
+	sqe->cmd_op = cmd_op;
+	memset(sqe->cmd, 0, 80);
+	return sqe->cmd;
+}
+
+void uring_post(struct uring *u, struct op *op, int res)
+{
+	op->res = res;
+	op->next = NULL;
+	*u->ready_tail = op;
+	u->ready_tail = &op->next;
+}
+
+static bool taskrun_waits(const struct uring *u)
+{
+	return IO_URING_READ_ONCE(*u->ring.sq.kflags) &
+	       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
+bool uring_has_work(const struct uring *u)
+{
+	if (u->ready)
+		return true;
+	if (u->emulated)
+		return u->emu.queued;
+	return io_uring_sq_ready(&u->ring) || io_uring_cq_ready(&u->ring) ||
+	       taskrun_waits(u);
+}
+
+static const struct io_uring_cqe *first_cqe(const struct io_uring *ring)
+{
+	return &ring->cq.cqes[*ring->cq.khead & *ring->cq.kring_mask];
+}
+
+/* Runs what has completed; returns how many. */
+static unsigned int reap(struct uring *u)
+{
+	unsigned int n = 0;
+	struct op *op;
+
+	while (!u->emulated && io_uring_cq_ready(&u->ring)) {
+		struct io_uring_cqe cqe = *first_cqe(&u->ring);
+
+		io_uring_cq_advance(&u->ring, 1);
+		op = io_uring_cqe_get_data(&cqe);
+		n++;
+		op->done(op, cqe.res, cqe.flags);
+	}
+	while ((op = u->ready)) {
+		u->ready = op->next;
+		if (!u->ready)
+			u->ready_tail = &u->ready;
+		n++;
+		op->done(op, op->res, 0);
+	}
+	u->stats.completions += n;
+	return n;
+}
+
+static void submit(struct uring *u)
+{
+	if (u->emulated)
+		uring_emulate(u);
+	else if (io_uring_sq_ready(&u->ring) || taskrun_waits(u))
+		enter(u);
+}
+
+static void mask_eventfd(struct uring *u, bool masked)
+{
+	if (!u->emulated)
+		io_uring_cq_eventfd_toggle(&u->ring, !masked);
+}
+
+bool uring_drain(struct uring *u)
+{
+	unsigned int round;
+
+	if (!u->lost)
+		u->stats.turns++;
+	mask_eventfd(u, true);
+	for (round = 0; round < DRAIN_ROUNDS && !u->lost; round++) {
+		submit(u);
+		if (reap(u) || uring_has_work(u))
+			continue;
+		mask_eventfd(u, false);
+		atomic_thread_fence(memory_order_seq_cst);
+		if (!uring_has_work(u))
+			return false;
+		mask_eventfd(u, true);
+	}
+	mask_eventfd(u, false);
+	return !u->lost;
+}
+
+void uring_wait(struct uring *u)
+{
+	if (!u->emulated && !u->ready) {
+		u->stats.enters++;
+		io_uring_submit_and_wait(&u->ring, 1);
+	}
+	uring_drain(u);
+}

@@ -1,0 +1,104 @@
+/* The ring: SQEs go out by uring_*(), completions come back as struct op. */
+#ifndef RAWFUSE_LOOP_URING_H
+#define RAWFUSE_LOOP_URING_H
+
+#include <liburing.h>
+#include <linux/stat.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "loop/op.h"
+
+#define URING_FILES 256 /* slots for registered files */
+#define URING_OP_FTRUNCATE 55 /* IORING_OP_FTRUNCATE, Linux 6.9 */
+
+/* What the ring has done so far; for SIGUSR1. */
+struct uring_stats {
+	uint64_t turns; /* drains that found something to do */
+	uint64_t enters; /* io_uring_enter calls */
+	uint64_t completions; /* CQEs and posted ops */
+};
+
+struct uring_sqe128 {
+	struct io_uring_sqe sqe;
+	uint8_t cmd[64];
+};
+
+/*
+ * Where there is no io_uring to be had, the SQEs are carried out one by one
+ * with the system calls they stand for (emulate.c). cmd_hook takes the
+ * IORING_OP_URING_CMDs; unit tests put their kernel there.
+ */
+struct uring_emulation {
+	struct uring_sqe128 *sqes;
+	unsigned int queued;
+	unsigned int size;
+	int files[URING_FILES];
+	void (*cmd_hook)(void *arg, const struct io_uring_sqe *sqe,
+			 struct op *op);
+	void *cmd_arg;
+};
+
+struct uring {
+	struct io_uring ring;
+	int event_fd; /* readable when there is something to drain; or -1 */
+	bool emulated;
+	bool sqe128; /* able to carry FUSE commands */
+	bool lost; /* the ring cannot go on: everything must end */
+	struct op *ready; /* posted ops, oldest first */
+	struct op **ready_tail;
+	uint64_t files_used[URING_FILES / 64];
+	struct uring_emulation emu;
+	struct uring_stats stats;
+};
+
+/*
+ * Creates the ring with room for @sqes entries a batch and @cqes completions
+ * outstanding. Returns 0, or -errno of io_uring_setup (nothing is logged).
+ */
+int uring_init(struct uring *u, unsigned int sqes, unsigned int cqes);
+
+/* Creates a ring that is emulated with system calls; they block. */
+int uring_init_emulated(struct uring *u, unsigned int sqes);
+
+/* Frees the ring; held commands are cancelled, no op is called any more. */
+void uring_exit(struct uring *u);
+
+/* Registers @fd; returns its slot or -errno. The caller keeps @fd open. */
+int uring_add_file(struct uring *u, int fd);
+void uring_remove_file(struct uring *u, int slot);
+
+/* Queues one SQE each; @slot is from uring_add_file(). Sizes in bytes. */
+void uring_read(struct uring *u, struct op *op, int slot, void *buf,
+		uint32_t len, uint64_t offset);
+void uring_write(struct uring *u, struct op *op, int slot, const void *buf,
+		 uint32_t len, uint64_t offset);
+void uring_fsync(struct uring *u, struct op *op, int slot, bool datasync);
+void uring_fallocate(struct uring *u, struct op *op, int slot, int mode,
+		     uint64_t offset, uint64_t len);
+void uring_ftruncate(struct uring *u, struct op *op, int slot, uint64_t len);
+/* @fd is a descriptor, not a slot: the kernel offers no other way. */
+void uring_statx(struct uring *u, struct op *op, int fd, struct statx *buf);
+/* A command for the file itself; returns its 80 zeroed bytes to fill in. */
+void *uring_cmd(struct uring *u, struct op *op, int slot, uint32_t cmd_op,
+		const struct iovec *iov, uint32_t iovs);
+
+/* Completes @op with @res in this or the next drain, never at once. */
+void uring_post(struct uring *u, struct op *op, int res);
+
+/*
+ * Submits what is queued and runs completions until none comes and nothing
+ * is queued. Returns true if it stopped early to be fair to other events.
+ */
+bool uring_drain(struct uring *u);
+
+/* True if a drain would find something to do without waiting. */
+bool uring_has_work(const struct uring *u);
+
+/* Waits for at least one completion and drains; only outside the loop. */
+void uring_wait(struct uring *u);
+
+/* emulate.c: carries out the queued SQEs, posting their results. */
+void uring_emulate(struct uring *u);
+
+#endif
