@@ -7,7 +7,8 @@
  *
  * The locks are open file description locks: they end with the descriptor,
  * survive fork(), and are not dropped when another descriptor of the same
- * file is closed.
+ * file is closed. A ring that has the file registered keeps the description
+ * for a moment after it is closed, so they are released by hand.
  */
 #include "config.h"
 
@@ -61,7 +62,7 @@ static int held(int fd, off_t byte)
 	return fl.l_type != F_UNLCK;
 }
 
-static void release(int fd)
+void lock_release(int fd)
 {
 	struct flock fl = byte_lock(F_UNLCK, PERM_USED);
 
@@ -109,7 +110,7 @@ int lock_image(int fd, const char *path, bool writer)
 	}
 	if (!ret)
 		return 0;
-	release(fd);
+	lock_release(fd);
 	if (ret == -EBUSY)
 		return ret;
 	if (ret == -EINVAL || ret == -ENOLCK || ret == -EOPNOTSUPP) {

@@ -12,4 +12,7 @@
  */
 int lock_image(int fd, const char *path, bool writer);
 
+/* Drops the locks taken through @fd. */
+void lock_release(int fd);
+
 #endif

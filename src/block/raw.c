@@ -438,8 +438,10 @@ static void raw_free(struct raw *raw)
 	uring_remove_file(raw->block->uring, raw->host_slot);
 	if (raw->direct_fd >= 0)
 		close(raw->direct_fd);
-	if (raw->host_fd >= 0)
+	if (raw->host_fd >= 0) {
+		lock_release(raw->host_fd);
 		close(raw->host_fd);
+	}
 	free(raw);
 }
 
