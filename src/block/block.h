@@ -85,6 +85,12 @@ struct block_options {
 	bool growable; /* a write past the end extends */
 	bool no_lock;
 	enum block_cache cache;
+	/* qcow2: */
+	const char *snapshot; /* name or ID to export; NULL: the active disk */
+	const char *backing_format; /* where the image records none; or NULL */
+	bool no_backing; /* refuse images that have a backing file */
+	uint64_t metadata_cache; /* bytes; 0: the default */
+	bool probed; /* the format was guessed, not said: trust less */
 };
 
 struct block_list {
