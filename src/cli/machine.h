@@ -1,0 +1,21 @@
+/* What this machine has. */
+#ifndef RAWFUSE_CLI_MACHINE_H
+#define RAWFUSE_CLI_MACHINE_H
+
+/*
+ * The number of possible CPUs (/sys/devices/system/cpu/possible): the kernel
+ * has one FUSE queue for each. At least 1; what is configured if sysfs does
+ * not tell.
+ */
+unsigned int machine_possible_cpus(void);
+
+/* The number behind "0-3,8-11": the highest plus one; 0 if it is not one. */
+unsigned int machine_parse_cpus(const char *list);
+
+/* The bytes of the largest FUSE request the kernel allows. */
+unsigned long machine_max_request(void);
+
+/* Why io_uring_setup() failed with @err (positive), and how to allow it. */
+const char *machine_why_no_io_uring(int err);
+
+#endif

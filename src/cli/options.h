@@ -1,0 +1,53 @@
+/* The command line. */
+#ifndef RAWFUSE_CLI_OPTIONS_H
+#define RAWFUSE_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXIT_USAGE 2
+
+enum action {
+	ACTION_EXPORT,
+	ACTION_FAKE, /* mount -f: everything but the mount */
+	ACTION_HELP,
+	ACTION_VERSION,
+	ACTION_PROBE,
+	ACTION_DUMP_CONFIG,
+};
+
+#define OPTIONS_MAX 40
+
+/* The strings are argv's, or live as long as the options. */
+struct options {
+	enum action action;
+	const char *image, *mountpoint;
+	bool read_only, foreground, growable, no_lock;
+	const char *format;
+	unsigned int io_uring; /* enum uring_mode */
+	unsigned int allow_other; /* enum mount_others */
+	unsigned int cache; /* enum block_cache */
+	uint64_t queue_depth; /* entries a queue */
+	uint64_t max_write; /* bytes */
+	uint64_t grace; /* seconds */
+	const char *pidfile;
+	unsigned int traces; /* enum log_trace */
+	const char *fsname; /* what mount(8) shows; NULL: the image */
+	unsigned long mount_flags; /* MS_* */
+	/* What was said of each option, to find two that disagree. */
+	const char *said[OPTIONS_MAX];
+	char *lists; /* the copies of -o lists; freed by options_free() */
+};
+
+/*
+ * Reads the command line. Returns 0, or the exit status after a line that
+ * says what is wrong.
+ */
+int options_parse(struct options *o, int argc, char **argv);
+void options_free(struct options *o);
+
+/* Prints --help. */
+void options_usage(void);
+
+#endif

@@ -1,0 +1,193 @@
+/*
+ * --probe: what this machine offers, and how to get what is missing. The
+ * FUSE ABI is asked of the kernel itself: a child mounts /dev/fuse in a mount
+ * namespace of its own, where nobody sees it, and reads the INIT request.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/machine.h"
+#include "cli/probe.h"
+#include "fuse/abi.h"
+#include "fuse/init.h"
+#include "loop/uring.h"
+
+static void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, text, strlen(text)) < 0)
+		fd = fd; /* then the mount fails, and that is told */
+	close(fd);
+}
+
+/* In the child: reads INIT of a mount that nobody sees. */
+static int read_init(struct fuse_init_in *init)
+{
+	uint8_t buf[FUSE_MIN_PAYLOAD + 4096];
+	char data[128], map[64];
+	unsigned int uid = getuid(), gid = getgid();
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno;
+	if (unshare(CLONE_NEWNS)) {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
+			return errno;
+		snprintf(map, sizeof(map), "%u %u 1\n", uid, uid);
+		write_text("/proc/self/uid_map", map);
+		write_text("/proc/self/setgroups", "deny");
+		snprintf(map, sizeof(map), "%u %u 1\n", gid, gid);
+		write_text("/proc/self/gid_map", map);
+	}
+	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	snprintf(data, sizeof(data), "fd=%d,rootmode=%o,user_id=%u,group_id=%u",
+		 fd, S_IFDIR, uid, gid);
+	if (mount("rawfuse", "/proc", "fuse.rawfuse", 0, data))
+		return errno;
+	if (read(fd, buf, sizeof(buf)) < (ssize_t)(40 + sizeof(*init)))
+		return EPROTO;
+	memcpy(init, buf + sizeof(struct fuse_in_header), sizeof(*init));
+	return 0;
+}
+
+/* The kernel's INIT; returns 0 or an errno. */
+static int ask_kernel(struct fuse_init_in *init)
+{
+	int fds[2], err = EIO;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return errno;
+	pid = fork();
+	if (!pid) {
+		err = read_init(init);
+		if (write(fds[1], &err, sizeof(err)) < 0 ||
+		    write(fds[1], init, sizeof(*init)) < 0)
+			_exit(1);
+		_exit(0);
+	}
+	close(fds[1]);
+	if (pid < 0 || read(fds[0], &err, sizeof(err)) != sizeof(err) ||
+	    read(fds[0], init, sizeof(*init)) != sizeof(*init))
+		err = err ? err : EIO;
+	close(fds[0]);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	return err;
+}
+
+static void line(const char *name, const char *value, const char *how)
+{
+	printf("%-22s %s\n", name, value);
+	if (how)
+		printf("%-22s   -> %s\n", "", how);
+}
+
+static bool probe_fuse(void)
+{
+	struct fuse_init_in init = { 0 };
+	char text[64];
+	int err = ask_kernel(&init);
+	bool offered = (uint64_t)init.flags2 << 32 & FUSE_OVER_IO_URING;
+
+	if (access("/dev/fuse", R_OK | W_OK)) {
+		line("/dev/fuse", strerror(errno),
+		     errno == ENOENT ?
+			     "modprobe fuse; in a container: --device /dev/fuse" :
+			     "as root, or chmod 666 /dev/fuse");
+		return false;
+	}
+	line("/dev/fuse", "yes", NULL);
+	if (err) {
+		snprintf(text, sizeof(text), "unknown: a mount failed: %s",
+			 strerror(err));
+		line("FUSE ABI", text,
+		     "as root, or with the package fuse3 (fusermount3)");
+	} else {
+		snprintf(text, sizeof(text), "%u.%u", init.major, init.minor);
+		line("FUSE ABI", text,
+		     init.minor < FUSE_MINOR_LEAST ?
+			     "7.31 (Linux 5.4) is the least" :
+			     NULL);
+	}
+	line("FUSE over io_uring",
+	     offered		   ? "yes" :
+	     init_why_no_uring() ? "no" :
+				   "enabled",
+	     offered ? NULL : init_why_no_uring());
+	return !err || !system("command -v fusermount3 >/dev/null 2>&1");
+}
+
+static void probe_ring(void)
+{
+	struct uring u;
+	int ret = uring_init(&u, 8, 16);
+
+	if (ret) {
+		line("io_uring", strerror(-ret), machine_why_no_io_uring(-ret));
+		return;
+	}
+	line("io_uring", u.sqe128 ? "yes" : "old",
+	     u.sqe128 ? NULL : "Linux 6.1 has what FUSE requests need");
+	uring_exit(&u);
+}
+
+static void probe_rights(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3
+	};
+	struct __user_cap_data_struct caps[2] = { { 0 } };
+	struct rlimit lim = { 0 };
+	char text[64];
+
+	syscall(SYS_capget, &head, caps);
+	line("CAP_SYS_ADMIN",
+	     caps[0].effective >> CAP_SYS_ADMIN & 1 ? "yes" : "no",
+	     caps[0].effective >> CAP_SYS_ADMIN & 1 ?
+		     NULL :
+		     "mounts go by fusermount3 (package fuse3)");
+	getrlimit(RLIMIT_MEMLOCK, &lim);
+	if (lim.rlim_cur == RLIM_INFINITY)
+		snprintf(text, sizeof(text), "unlimited");
+	else
+		snprintf(text, sizeof(text), "%llu KiB",
+			 (unsigned long long)lim.rlim_cur >> 10);
+	line("locked memory", text, NULL);
+}
+
+int probe_run(void)
+{
+	struct utsname name;
+	char text[64];
+	bool can_mount;
+
+	uname(&name);
+	line("kernel", name.release, NULL);
+	fflush(stdout);
+	can_mount = probe_fuse();
+	probe_ring();
+	snprintf(text, sizeof(text), "%u", machine_possible_cpus());
+	line("possible CPUs", text, NULL);
+	snprintf(text, sizeof(text), "%lu KiB", machine_max_request() >> 10);
+	line("largest request", text, NULL);
+	probe_rights();
+	return can_mount ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,59 @@
+/* The words of mount(8) in an -o list. */
+#include "config.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "cli/words.h"
+
+/* Some turn a flag on, some off; many speak to mount(8) and fstab only. */
+static const struct {
+	const char *word;
+	unsigned long on, off;
+} words[] = {
+	{ "defaults", 0, 0 },
+	{ "auto", 0, 0 },
+	{ "noauto", 0, 0 },
+	{ "user", 0, 0 },
+	{ "nouser", 0, 0 },
+	{ "users", 0, 0 },
+	{ "owner", 0, 0 },
+	{ "group", 0, 0 },
+	{ "nofail", 0, 0 },
+	{ "_netdev", 0, 0 },
+	{ "default_permissions", 0, 0 }, /* they always apply */
+	{ "nosuid", 0, 0 }, /* always */
+	{ "nodev", 0, 0 }, /* always */
+	{ "exec", 0, MS_NOEXEC },
+	{ "noexec", MS_NOEXEC, 0 },
+	{ "async", 0, MS_SYNCHRONOUS },
+	{ "sync", MS_SYNCHRONOUS, 0 },
+	{ "dirsync", MS_DIRSYNC, 0 },
+	{ "atime", 0, MS_NOATIME },
+	{ "noatime", MS_NOATIME, 0 },
+	{ "diratime", 0, MS_NODIRATIME },
+	{ "nodiratime", MS_NODIRATIME, 0 },
+	{ "relatime", MS_RELATIME, 0 },
+	{ "norelatime", 0, MS_RELATIME },
+	{ "strictatime", MS_STRICTATIME, 0 },
+	{ "nostrictatime", 0, MS_STRICTATIME },
+	{ "lazytime", MS_LAZYTIME, 0 },
+	{ "nolazytime", 0, MS_LAZYTIME },
+};
+
+bool words_mount(const char *word, unsigned long *flags)
+{
+	size_t i;
+
+	if (!strncmp(word, "x-", 2) || !strncmp(word, "X-", 2) ||
+	    !strncmp(word, "comment=", 8))
+		return true;
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		if (strcmp(word, words[i].word))
+			continue;
+		*flags = (*flags | words[i].on) & ~words[i].off;
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,13 @@
+/* The words of mount(8) in an -o list. */
+#ifndef RAWFUSE_CLI_WORDS_H
+#define RAWFUSE_CLI_WORDS_H
+
+#include <stdbool.h>
+
+/*
+ * Is @word one that mount(8) knows for every file system? Then it changes
+ * @flags (MS_*) as the word says, which may be not at all.
+ */
+bool words_mount(const char *word, unsigned long *flags);
+
+#endif

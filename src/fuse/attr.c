@@ -1,0 +1,180 @@
+/*
+ * The file's attributes. Size, times and blocks come from the image, by a
+ * STAT of the block layer each time; mode, owner and times that were set by
+ * hand live in the session.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fuse/attr.h"
+#include "fuse/ops.h"
+#include "fuse/session.h"
+
+#define VALID_SECONDS 1
+/* Where in the payload the image's statx goes, behind the answer. */
+#define STATX_AT 1024
+
+_Static_assert(STATX_AT + sizeof(struct statx) < FUSE_MIN_PAYLOAD - 128,
+	       "the answer and the statx fit into the least payload");
+
+void attr_modified(struct session *s)
+{
+	s->attr.has_mtime = false;
+}
+
+void attr_kill_suid(struct session *s)
+{
+	s->attr.mode &= ~(uint32_t)S_ISUID;
+	if (s->attr.mode & S_IXGRP)
+		s->attr.mode &= ~(uint32_t)S_ISGID;
+}
+
+static void fill(const struct session *s, const struct statx *stx,
+		 struct fuse_attr *attr)
+{
+	const struct session_attr *set = &s->attr;
+
+	*attr = (struct fuse_attr){
+		.ino = FUSE_ROOT_NODE,
+		.size = s->block->size,
+		.blocks = stx->stx_blocks,
+		.atime = (uint64_t)stx->stx_atime.tv_sec,
+		.mtime = (uint64_t)stx->stx_mtime.tv_sec,
+		.ctime = (uint64_t)stx->stx_ctime.tv_sec,
+		.atimensec = stx->stx_atime.tv_nsec,
+		.mtimensec = stx->stx_mtime.tv_nsec,
+		.ctimensec = stx->stx_ctime.tv_nsec,
+		.mode = set->mode,
+		.nlink = 1,
+		.uid = set->uid,
+		.gid = set->gid,
+		.blksize = 4096,
+	};
+	if (S_ISBLK(stx->stx_mode))
+		attr->blocks = attr->size / 512;
+	if (set->has_atime) {
+		attr->atime = (uint64_t)set->atime.tv_sec;
+		attr->atimensec = (uint32_t)set->atime.tv_nsec;
+	}
+	if (set->has_mtime) {
+		attr->mtime = (uint64_t)set->mtime.tv_sec;
+		attr->mtimensec = (uint32_t)set->mtime.tv_nsec;
+	}
+}
+
+static void stat_done(struct block_req *io)
+{
+	struct fuse_request *req = io->user;
+	struct fuse_attr_out out = { .attr_valid = VALID_SECONDS };
+
+	if (io->result < 0) {
+		ops_answer(req, (int)io->result, 0);
+		return;
+	}
+	fill(req->session, io->buf, &out.attr);
+	memcpy(req->payload, &out, sizeof(out));
+	ops_answer(req, 0, sizeof(out));
+}
+
+void attr_handle_get(struct fuse_request *req)
+{
+	req->io.type = BLOCK_STAT;
+	req->io.flags = 0;
+	req->io.offset = req->io.length = 0;
+	/* Both transports have payloads aligned to 8 bytes at least. */
+	req->io.buf = (uint8_t *)req->payload + STATX_AT;
+	req->io.done = stat_done;
+	req->io.user = req;
+	block_submit(req->session->block, &req->io);
+}
+
+/* May the caller have this? Who may ask at all, the kernel has checked. */
+static int check(const struct session *s, const struct fuse_setattr_in *in)
+{
+	const struct session_attr *set = &s->attr;
+
+	if (in->valid & FATTR_MODE) {
+		if (s->block->opt.read_only && in->mode & 0222)
+			return -EROFS;
+		if (!s->cfg.allow_other && in->mode & 0077)
+			return -EPERM;
+	}
+	if (in->valid & FATTR_UID && in->uid != set->uid && !s->cfg.allow_other)
+		return -EPERM;
+	if (in->valid & FATTR_GID && in->gid != set->gid && !s->cfg.allow_other)
+		return -EPERM;
+	if (in->valid & FATTR_SIZE && s->block->opt.read_only)
+		return -EROFS;
+	return 0;
+}
+
+static void set_time(struct timespec *ts, bool *has, bool now, uint64_t sec,
+		     uint32_t nsec)
+{
+	if (now)
+		clock_gettime(CLOCK_REALTIME, ts);
+	else
+		*ts = (struct timespec){ (time_t)sec, nsec };
+	*has = true;
+}
+
+static void apply(struct session *s, const struct fuse_setattr_in *in)
+{
+	struct session_attr *set = &s->attr;
+
+	if (in->valid & FATTR_SIZE)
+		attr_modified(s);
+	if (in->valid & FATTR_MODE)
+		set->mode = S_IFREG | (in->mode & 07777);
+	if (in->valid & FATTR_UID)
+		set->uid = in->uid;
+	if (in->valid & FATTR_GID)
+		set->gid = in->gid;
+	if (in->valid & FATTR_KILL_SUIDGID)
+		attr_kill_suid(s);
+	if (in->valid & FATTR_ATIME)
+		set_time(&set->atime, &set->has_atime,
+			 in->valid & FATTR_ATIME_NOW, in->atime, in->atimensec);
+	if (in->valid & FATTR_MTIME)
+		set_time(&set->mtime, &set->has_mtime,
+			 in->valid & FATTR_MTIME_NOW, in->mtime, in->mtimensec);
+}
+
+static void resized(struct block_req *io)
+{
+	struct fuse_request *req = io->user;
+
+	if (io->result < 0) {
+		ops_answer(req, (int)io->result, 0);
+		return;
+	}
+	apply(req->session, req->in);
+	attr_handle_get(req);
+}
+
+void attr_handle_set(struct fuse_request *req)
+{
+	const struct fuse_setattr_in *in = req->in;
+	struct session *s = req->session;
+	int err = check(s, in);
+
+	if (err) {
+		ops_answer(req, err, 0);
+		return;
+	}
+	if (!(in->valid & FATTR_SIZE) || in->size == s->block->size) {
+		apply(s, in);
+		attr_handle_get(req);
+		return;
+	}
+	req->io.type = BLOCK_TRUNCATE;
+	req->io.flags = 0;
+	req->io.offset = 0;
+	req->io.length = in->size;
+	req->io.done = resized;
+	req->io.user = req;
+	block_submit(s->block, &req->io);
+}

@@ -1,0 +1,134 @@
+/*
+ * fusermount3, for those who may not mount themselves. It is told in
+ * _FUSE_COMMFD which socket it inherits, and sends the opened /dev/fuse
+ * through it.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fuse/helper.h"
+#include "loop/log.h"
+
+#define HELPER "fusermount3"
+
+static int receive_fd(int sock)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.bytes,
+			      .msg_controllen = sizeof(control.bytes) };
+	struct cmsghdr *cmsg;
+	ssize_t n;
+	int fd;
+
+	do {
+		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return -EPERM;
+	cmsg = CMSG_FIRSTHDR(&msg);
+	if (!cmsg || cmsg->cmsg_type != SCM_RIGHTS ||
+	    cmsg->cmsg_len != CMSG_LEN(sizeof(fd)))
+		return -EPROTO;
+	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
+	return fd;
+}
+
+/* The source stands in an option list: its commas are escaped. */
+static char *build_options(const struct mount_options *opt, bool others)
+{
+	char *text = NULL, *to;
+	const char *from;
+
+	to = text = malloc(2 * strlen(opt->source) + 128);
+	if (!text)
+		return NULL;
+	to += sprintf(to, "subtype=rawfuse,default_permissions%s%s%s%s,fsname=",
+		      opt->read_only ? ",ro" : "",
+		      opt->flags & MS_NOEXEC ? ",noexec" : "",
+		      opt->flags & MS_NOATIME ? ",noatime" : "",
+		      others ? ",allow_other" : "");
+	for (from = opt->source; *from; from++) {
+		if (*from == ',' || *from == '\\')
+			*to++ = '\\';
+		*to++ = *from;
+	}
+	*to = 0;
+	return text;
+}
+
+static void run_helper(int sock, const char *options, const char *path,
+		       bool quiet)
+{
+	char number[16];
+	int null;
+
+	snprintf(number, sizeof(number), "%d", sock);
+	setenv("_FUSE_COMMFD", number, 1);
+	fcntl(sock, F_SETFD, 0);
+	if (quiet) {
+		null = open("/dev/null", O_WRONLY);
+		dup2(null, STDERR_FILENO);
+	}
+	execlp(HELPER, HELPER, "-o", options, "--", path, (char *)NULL);
+	_exit(127);
+}
+
+int helper_mount(const struct mount_options *opt, const char *path,
+		 bool others, bool quiet)
+{
+	char *options = build_options(opt, others);
+	int sock[2], fd = -ENOMEM;
+	pid_t pid;
+
+	if (!options)
+		return -ENOMEM;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock)) {
+		free(options);
+		return -errno;
+	}
+	pid = fork();
+	if (!pid)
+		run_helper(sock[0], options, path, quiet);
+	close(sock[0]);
+	if (pid > 0) {
+		fd = receive_fd(sock[1]);
+		waitpid(pid, NULL, 0);
+	}
+	close(sock[1]);
+	free(options);
+	if (fd >= 0)
+		fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
+	return fd;
+}
+
+int helper_umount(const char *path, bool lazy)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		execlp(HELPER, HELPER, lazy ? "-uqz" : "-uq", "--", path,
+		       (char *)NULL);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return ECHILD;
+	/* It does not say why; busy is the one reason that can be cured. */
+	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : EBUSY;
+}

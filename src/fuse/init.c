@@ -1,0 +1,155 @@
+/* FUSE_INIT: a table of what is asked for, and what the kernel offers. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fuse/init.h"
+#include "fuse/ops.h"
+#include "fuse/session.h"
+#include "loop/log.h"
+
+#define ENABLE_URING "/sys/module/fuse/parameters/enable_uring"
+
+static const struct {
+	uint64_t flag;
+	const char *name;
+	bool uring_only; /* only if the ring is to be used */
+} wanted[] = {
+	{ FUSE_ASYNC_READ, "async_read", false },
+	{ FUSE_BIG_WRITES, "big_writes", false },
+	{ FUSE_ASYNC_DIO, "async_dio", false },
+	{ FUSE_ABORT_ERROR, "abort_error", false },
+	{ FUSE_MAX_PAGES, "max_pages", false },
+	{ FUSE_HANDLE_KILLPRIV_V2, "handle_killpriv_v2", false },
+	{ FUSE_INIT_EXT, "init_ext", false },
+	{ FUSE_DIRECT_IO_ALLOW_MMAP, "direct_io_allow_mmap", false },
+	{ FUSE_OVER_IO_URING, "over_io_uring", true },
+};
+
+const char *init_why_no_uring(void)
+{
+	int fd = open(ENABLE_URING, O_RDONLY | O_CLOEXEC);
+	char value = 'N';
+	ssize_t n;
+
+	if (fd < 0)
+		return "this kernel has no FUSE-over-io_uring (Linux 6.14 and "
+		       "CONFIG_FUSE_IO_URING have it)";
+	n = read(fd, &value, 1);
+	close(fd);
+	if (n == 1 && value == 'Y')
+		return NULL;
+	return "fuse.enable_uring is off (as root: echo Y > " ENABLE_URING
+	       ", or fuse.enable_uring=1 on the kernel's command line)";
+}
+
+static uint64_t agree(const struct session *s, uint64_t offered)
+{
+	uint64_t flags = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
+		if (!(offered & wanted[i].flag))
+			continue;
+		if (wanted[i].uring_only && !s->ring)
+			continue;
+		flags |= wanted[i].flag;
+		log_trace(TRACE_LIFE, "init: %s", wanted[i].name);
+	}
+	return flags;
+}
+
+static uint16_t clamp16(uint64_t value)
+{
+	return value > UINT16_MAX ? UINT16_MAX : (uint16_t)value;
+}
+
+static void build(const struct session *s, const struct fuse_init_in *in,
+		  uint64_t flags, struct fuse_init_out *out)
+{
+	uint64_t background = (uint64_t)s->cfg.queue_depth * s->cfg.queues;
+
+	*out = (struct fuse_init_out){
+		.major = FUSE_MAJOR,
+		.minor = s->minor,
+		.max_readahead = in->max_readahead > s->cfg.max_write ?
+					 in->max_readahead :
+					 s->cfg.max_write,
+		.flags = (uint32_t)flags,
+		.flags2 = (uint32_t)(flags >> 32),
+		.max_background = clamp16(background),
+		.congestion_threshold = clamp16(background * 3 / 4),
+		.max_write = s->cfg.max_write,
+		.time_gran = 1,
+		.max_pages = clamp16(s->cfg.max_write / 4096),
+	};
+}
+
+/* Says why the ring is not used, if it should have been; false: give up. */
+static bool explain(struct session *s)
+{
+	const char *why = init_why_no_uring();
+
+	if (s->cfg.io_uring == URING_OFF || !s->uring->sqe128)
+		return true; /* not wanted, or said when the ring was made */
+	if (!s->ring)
+		why = "its memory could not be had";
+	if (!why)
+		why = "the kernel did not offer it";
+	log_warnx("io_uring: %s: %s", why,
+		  s->cfg.io_uring == URING_ON ?
+			  "refused, as --io-uring=on asks" :
+			  "requests go by /dev/fuse");
+	return s->cfg.io_uring != URING_ON;
+}
+
+void init_handle(struct fuse_request *req)
+{
+	struct session *s = req->session;
+	struct fuse_init_in in = { 0 };
+	struct fuse_init_out out;
+	uint64_t offered, flags;
+	bool again;
+
+	memcpy(&in, req->in, FUSE_INIT_IN_OLD);
+	if (req->payload_len >= sizeof(in) - FUSE_INIT_IN_OLD)
+		memcpy(&in.flags2, req->payload,
+		       sizeof(in) - FUSE_INIT_IN_OLD);
+	if (s->minor) {
+		log_warnx("init: a second INIT");
+		ops_answer(req, -EIO, 0);
+		return;
+	}
+	if (in.major < FUSE_MAJOR ||
+	    (in.major == FUSE_MAJOR && in.minor < FUSE_MINOR_LEAST)) {
+		log_warnx("init: the kernel speaks FUSE %u.%u; %u.%u (Linux "
+			  "5.4) is the least",
+			  in.major, in.minor, FUSE_MAJOR, FUSE_MINOR_LEAST);
+		ops_answer(req, -EPROTO, 0);
+		session_break(s);
+		return;
+	}
+	again = in.major > FUSE_MAJOR; /* it will ask anew, with ours */
+	offered = in.flags;
+	if (in.flags & FUSE_INIT_EXT)
+		offered |= (uint64_t)in.flags2 << 32;
+	flags = agree(s, offered);
+	if (!again)
+		s->minor = in.minor < FUSE_MINOR ? in.minor : FUSE_MINOR;
+	build(s, &in, flags, &out);
+	if (again) {
+		out = (struct fuse_init_out){ .major = FUSE_MAJOR,
+					      .minor = FUSE_MINOR };
+	} else if (!(flags & FUSE_OVER_IO_URING) && !explain(s)) {
+		ops_answer(req, -EOPNOTSUPP, 0);
+		session_break(s);
+		return;
+	}
+	memcpy(req->payload, &out, sizeof(out));
+	ops_answer(req, 0, sizeof(out));
+	if (!again)
+		session_negotiated(s, flags & FUSE_OVER_IO_URING);
+}

@@ -1,0 +1,34 @@
+/*
+ * Memory that costs only what is touched of it. The kernel hands out ring
+ * entries last-in-first-out, so of payloads for thousands of entries only
+ * those a workload really uses at once become resident; a huge page would
+ * make a whole neighbourhood so.
+ */
+#include "config.h"
+
+#include <sys/mman.h>
+
+#include "fuse/memory.h"
+
+void *memory_map(size_t size)
+{
+	void *addr = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (addr == MAP_FAILED)
+		return NULL;
+	madvise(addr, size, MADV_DONTFORK);
+	madvise(addr, size, MADV_NOHUGEPAGE);
+	return addr;
+}
+
+void memory_unmap(void *addr, size_t size)
+{
+	if (addr)
+		munmap(addr, size);
+}
+
+void memory_drop(void *addr, size_t size)
+{
+	madvise(addr, size, MADV_DONTNEED);
+}

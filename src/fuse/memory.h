@@ -1,0 +1,17 @@
+/* Memory that costs only what is touched of it. */
+#ifndef RAWFUSE_FUSE_MEMORY_H
+#define RAWFUSE_FUSE_MEMORY_H
+
+#include <stddef.h>
+
+/*
+ * Maps @size zeroed bytes, page-aligned: not reserved, not inherited by
+ * children, never in huge pages. NULL if there is no room.
+ */
+void *memory_map(size_t size);
+void memory_unmap(void *addr, size_t size);
+
+/* Gives the pages back; they read as zeros again. */
+void memory_drop(void *addr, size_t size);
+
+#endif

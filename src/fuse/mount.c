@@ -1,0 +1,226 @@
+/*
+ * Mounting, unmounting, aborting.
+ *
+ * With CAP_SYS_ADMIN by mount(2), else by the set-user-ID helper fusermount3,
+ * which hands the opened /dev/fuse back through a socket. The mountpoint is
+ * looked up once and then known by its absolute path: after the mount, any
+ * stat() of it would be a request to this very process.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fuse/helper.h"
+#include "fuse/mount.h"
+#include "fuse/mountinfo.h"
+#include "loop/log.h"
+
+/* The absolute path of @path, whose last part is not looked at. */
+static char *absolute(const char *path)
+{
+	char *dir_copy = strdup(path), *base_copy = strdup(path);
+	char *dir, *result = NULL;
+
+	if (!dir_copy || !base_copy)
+		goto out;
+	dir = realpath(dirname(dir_copy), NULL);
+	if (!dir)
+		goto out;
+	if (asprintf(&result, "%s/%s", strcmp(dir, "/") ? dir : "",
+		     basename(base_copy)) < 0)
+		result = NULL;
+	free(dir);
+out:
+	free(dir_copy);
+	free(base_copy);
+	return result;
+}
+
+static int look_at(struct mount *m)
+{
+	struct mountinfo info;
+	struct stat st;
+	int fd;
+
+	if (mountinfo_find(m->path, &info) && info.is_rawfuse) {
+		log_warnx("%s: mount: a rawfuse mount is there already; umount "
+			  "%s first",
+			  m->path, m->path);
+		return -EBUSY;
+	}
+	if (!stat(m->path, &st)) {
+		if (S_ISREG(st.st_mode))
+			return 0;
+		log_warnx("%s: mount: it is %s; the mountpoint must be a "
+			  "regular file, or not exist",
+			  m->path,
+			  S_ISDIR(st.st_mode) ? "a directory" : "not a file");
+		return -ENOTSUP;
+	}
+	if (errno == ENOENT) {
+		fd = open(m->path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC,
+			  0600);
+		if (fd >= 0) {
+			close(fd);
+			m->created = true;
+			return 0;
+		}
+	}
+	log_warn("%s: mount", m->path);
+	return -errno;
+}
+
+static void explain(const struct mount *m, int err)
+{
+	if (err == ENODEV)
+		log_warnx("%s: mount: this kernel has no FUSE (modprobe fuse)",
+			  m->path);
+	else
+		log_warnx("%s: mount: %s", m->path, strerror(err));
+}
+
+/* One try; 0 or -errno. */
+static int try_mount(struct mount *m, const struct mount_options *opt,
+		     bool others)
+{
+	unsigned long flags = opt->flags | MS_NOSUID | MS_NODEV;
+	char data[128];
+
+	if (opt->read_only)
+		flags |= MS_RDONLY;
+	snprintf(data, sizeof(data),
+		 "fd=%d,rootmode=%o,user_id=%u,group_id=%u,default_permissions"
+		 "%s",
+		 m->fd, S_IFREG, getuid(), getgid(),
+		 others ? ",allow_other" : "");
+	return mount(opt->source, m->path, "fuse.rawfuse", flags, data) ?
+		       -errno :
+		       0;
+}
+
+static int mount_directly(struct mount *m, const struct mount_options *opt)
+{
+	int ret;
+
+	m->fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (m->fd < 0) {
+		if (errno == EACCES || errno == EPERM)
+			return -EPERM;
+		log_warn("/dev/fuse: open (does the container have the device? "
+			 "modprobe fuse?)");
+		return -errno;
+	}
+	m->others = opt->others != MOUNT_OTHERS_OFF;
+	ret = try_mount(m, opt, m->others);
+	if (ret) {
+		close(m->fd);
+		m->fd = -1;
+	}
+	if (ret && ret != -EPERM)
+		explain(m, -ret);
+	return ret;
+}
+
+static int mount_by_helper(struct mount *m, const struct mount_options *opt)
+{
+	m->by_helper = true;
+	m->others = opt->others != MOUNT_OTHERS_OFF;
+	/* What fails with others let in is tried without, quietly. */
+	m->fd = helper_mount(opt, m->path, m->others,
+			     opt->others == MOUNT_OTHERS_AUTO);
+	if (m->fd < 0 && opt->others == MOUNT_OTHERS_AUTO) {
+		m->others = false;
+		m->fd = helper_mount(opt, m->path, false, false);
+	}
+	if (m->fd >= 0)
+		return 0;
+	log_warnx("%s: mount: not permitted: it takes root (CAP_SYS_ADMIN), or "
+		  "fusermount3 of the package fuse3%s",
+		  m->path,
+		  opt->others == MOUNT_OTHERS_ON ?
+			  " and user_allow_other in /etc/fuse.conf" :
+			  "");
+	return m->fd;
+}
+
+int mount_start(struct mount *m, const struct mount_options *opt)
+{
+	struct mountinfo info;
+	int ret;
+
+	*m = (struct mount){ .fd = -1 };
+	m->path = absolute(opt->path);
+	if (!m->path) {
+		log_warn("%s: mount", opt->path);
+		return -errno;
+	}
+	ret = look_at(m);
+	if (!ret)
+		ret = mount_directly(m, opt);
+	if (ret == -EPERM)
+		ret = mount_by_helper(m, opt);
+	if (ret) {
+		mount_finish(m);
+		return ret;
+	}
+	m->mounted = true;
+	if (mountinfo_find(m->path, &info))
+		m->connection = info.minor;
+	log_trace(TRACE_LIFE, "mount: %s, connection %u", m->path,
+		  m->connection);
+	return 0;
+}
+
+pid_t mount_undo_start(const struct mount *m, bool lazy)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid < 0 ? -errno : pid;
+	/* The connection must not live on through this copy of it. */
+	close_range(3, ~0U, 0);
+	if (m->by_helper)
+		_exit(helper_umount(m->path, lazy));
+	if (umount2(m->path, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)))
+		_exit(errno < 255 ? errno : 255);
+	_exit(0);
+}
+
+int mount_abort(const struct mount *m)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	if (!m->connection)
+		return -ENOENT;
+	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort",
+		 m->connection);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = write(fd, "1", 1);
+	close(fd);
+	return n == 1 ? 0 : -EIO;
+}
+
+void mount_finish(struct mount *m)
+{
+	struct stat st;
+
+	/* Never touch a file that somebody else mounted or filled. */
+	if (m->created && !mountinfo_find(m->path, NULL) &&
+	    !lstat(m->path, &st) && S_ISREG(st.st_mode) && !st.st_size)
+		unlink(m->path);
+	free(m->path);
+	*m = (struct mount){ .fd = -1 };
+}

@@ -1,0 +1,47 @@
+/* Mounting, unmounting, aborting. */
+#ifndef RAWFUSE_FUSE_MOUNT_H
+#define RAWFUSE_FUSE_MOUNT_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum mount_others { MOUNT_OTHERS_AUTO, MOUNT_OTHERS_ON, MOUNT_OTHERS_OFF };
+
+struct mount_options {
+	const char *source; /* what mount(8) shows */
+	const char *path; /* of the mountpoint, as given */
+	bool read_only;
+	unsigned long flags; /* MS_*, of mount(2) */
+	enum mount_others others;
+};
+
+struct mount {
+	char *path; /* absolute */
+	bool created; /* the file there is ours */
+	bool mounted;
+	bool by_helper; /* fusermount3 did it and must undo it */
+	bool others; /* other users are let in */
+	unsigned int connection; /* /sys/fs/fuse/connections/N; 0: unknown */
+	int fd; /* /dev/fuse; whoever takes it sets -1 */
+};
+
+/*
+ * Checks the mountpoint, creates it if need be, mounts. Returns 0 or -errno;
+ * logs one line, and undoes all it did, on error.
+ */
+int mount_start(struct mount *m, const struct mount_options *opt);
+
+/*
+ * Starts to unmount in a child process, because umount(2) may wait for
+ * answers that only this process gives. Its exit status: 0 or an errno.
+ * Returns its pid or -errno.
+ */
+pid_t mount_undo_start(const struct mount *m, bool lazy);
+
+/* Aborts the connection: every caller gets ECONNABORTED. 0 or -errno. */
+int mount_abort(const struct mount *m);
+
+/* Removes the mountpoint if it was made here, and frees. */
+void mount_finish(struct mount *m);
+
+#endif

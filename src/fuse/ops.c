@@ -1,0 +1,311 @@
+/*
+ * The operations on the one file. Each handler trusts that its fixed first
+ * argument is there (ops_handle() has checked), and nothing else. The block
+ * layer checks ranges and permission; what it answers goes to the caller.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fuse/attr.h"
+#include "fuse/init.h"
+#include "fuse/ops.h"
+#include "fuse/session.h"
+#include "loop/log.h"
+
+struct operation {
+	const char *name;
+	uint16_t in_size; /* bytes of the fixed first argument */
+	void (*handle)(struct fuse_request *req);
+};
+
+void ops_answer(struct fuse_request *req, int error, size_t len)
+{
+	struct session *s = req->session;
+
+	s->stats.errors += error != 0;
+	log_trace(TRACE_FUSE, "fuse: %llu %s: %d, %zu bytes",
+		  (unsigned long long)req->unique, ops_name(req->opcode),
+		  error, len);
+	req->transport->answer(req, error, len);
+}
+
+/* The error of a block request, as the kernel accepts it. */
+static int to_error(int64_t result)
+{
+	return result >= 0 ? 0 : result > -512 ? (int)result : -EIO;
+}
+
+static void submit(struct fuse_request *req, enum block_type type,
+		   void (*done)(struct block_req *))
+{
+	req->io.type = type;
+	req->io.done = done;
+	req->io.user = req;
+	block_submit(req->session->block, &req->io);
+}
+
+static void plain_done(struct block_req *io)
+{
+	ops_answer(io->user, to_error(io->result), 0);
+}
+
+static void bad_size(struct fuse_request *req, uint32_t size)
+{
+	log_warnx("fuse: %s: a size of %u with a payload of %zu of %zu",
+		  ops_name(req->opcode), size, req->payload_len,
+		  req->payload_max);
+	ops_answer(req, -EIO, 0);
+}
+
+static void read_done(struct block_req *io)
+{
+	struct fuse_request *req = io->user;
+
+	if (io->result > 0)
+		req->session->stats.bytes_read += (uint64_t)io->result;
+	ops_answer(req, to_error(io->result),
+	       io->result > 0 ? (size_t)io->result : 0);
+}
+
+static void handle_read(struct fuse_request *req)
+{
+	const struct fuse_read_in *in = req->in;
+
+	if (in->size > req->payload_max) {
+		bad_size(req, in->size);
+		return;
+	}
+	req->io.offset = in->offset;
+	req->io.length = in->size;
+	req->io.buf = req->payload;
+	req->io.flags = 0;
+	submit(req, BLOCK_READ, read_done);
+}
+
+static void write_done(struct block_req *io)
+{
+	struct fuse_request *req = io->user;
+	struct fuse_write_out out = { 0 };
+
+	if (io->result < 0) {
+		ops_answer(req, to_error(io->result), 0);
+		return;
+	}
+	req->session->stats.bytes_written += (uint64_t)io->result;
+	out.size = (uint32_t)io->result;
+	memcpy(req->payload, &out, sizeof(out));
+	ops_answer(req, 0, sizeof(out));
+}
+
+static void handle_write(struct fuse_request *req)
+{
+	const struct fuse_write_in *in = req->in;
+
+	if (in->size != req->payload_len) {
+		bad_size(req, in->size);
+		return;
+	}
+	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
+		attr_kill_suid(req->session);
+	attr_modified(req->session);
+	req->io.offset = in->offset;
+	req->io.length = in->size;
+	req->io.buf = req->payload;
+	req->io.flags = 0;
+	submit(req, BLOCK_WRITE, write_done);
+}
+
+static void handle_flush(struct fuse_request *req)
+{
+	req->io.flags = 0;
+	submit(req, BLOCK_FLUSH, plain_done);
+}
+
+static void handle_fsync(struct fuse_request *req)
+{
+	const struct fuse_fsync_in *in = req->in;
+
+	req->io.flags = in->fsync_flags & FUSE_FSYNC_DATASYNC ?
+				0 :
+				BLOCK_FULL_SYNC;
+	submit(req, BLOCK_FLUSH, plain_done);
+}
+
+static void handle_fallocate(struct fuse_request *req)
+{
+	const struct fuse_fallocate_in *in = req->in;
+	uint32_t mode = in->mode & ~(uint32_t)FALLOC_FL_KEEP_SIZE;
+	enum block_type type;
+
+	if (mode == 0) {
+		type = BLOCK_ALLOCATE;
+	} else if (mode == FALLOC_FL_PUNCH_HOLE) {
+		type = BLOCK_DISCARD;
+	} else if (mode == FALLOC_FL_ZERO_RANGE) {
+		type = BLOCK_ZERO;
+	} else {
+		ops_answer(req, -EOPNOTSUPP, 0);
+		return;
+	}
+	attr_modified(req->session);
+	req->io.offset = in->offset;
+	req->io.length = in->length;
+	req->io.flags = in->mode & FALLOC_FL_KEEP_SIZE ? BLOCK_KEEP_SIZE : 0;
+	submit(req, type, plain_done);
+}
+
+static void seek_done(struct block_req *io)
+{
+	struct fuse_request *req = io->user;
+	struct fuse_lseek_out out = { .offset = (uint64_t)io->result };
+
+	memcpy(req->payload, &out, sizeof(out));
+	ops_answer(req, to_error(io->result), sizeof(out));
+}
+
+static void handle_lseek(struct fuse_request *req)
+{
+	const struct fuse_lseek_in *in = req->in;
+
+	if (in->whence != SEEK_DATA && in->whence != SEEK_HOLE) {
+		ops_answer(req, -EINVAL, 0);
+		return;
+	}
+	req->io.offset = in->offset;
+	req->io.length = 0;
+	submit(req, in->whence == SEEK_DATA ? BLOCK_SEEK_DATA : BLOCK_SEEK_HOLE,
+	       seek_done);
+}
+
+/*
+ * A file opened with O_DIRECT bypasses the kernel's page cache altogether, so
+ * that its writes may run beside one another; others keep the cache from one
+ * open to the next: nobody else changes the image.
+ */
+static void handle_open(struct fuse_request *req)
+{
+	const struct fuse_open_in *in = req->in;
+	struct fuse_open_out out = { 0 };
+
+	if ((in->flags & O_ACCMODE) != O_RDONLY &&
+	    req->session->block->opt.read_only) {
+		ops_answer(req, -EROFS, 0);
+		return;
+	}
+	if (in->open_flags & FUSE_OPEN_KILL_SUIDGID)
+		attr_kill_suid(req->session);
+	if (in->flags & O_DIRECT)
+		out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
+	else
+		out.open_flags = FOPEN_KEEP_CACHE;
+	memcpy(req->payload, &out, sizeof(out));
+	ops_answer(req, 0, sizeof(out));
+}
+
+static void handle_statfs(struct fuse_request *req)
+{
+	struct fuse_statfs_out out = {
+		.blocks = req->session->block->size / 4096,
+		.files = 1,
+		.bsize = 4096,
+		.frsize = 4096,
+		.namelen = 255,
+	};
+
+	memcpy(req->payload, &out, sizeof(out));
+	ops_answer(req, 0, sizeof(out));
+}
+
+static void handle_lookup(struct fuse_request *req)
+{
+	ops_answer(req, -ENOENT, 0); /* the root is a file */
+}
+
+static void handle_ok(struct fuse_request *req)
+{
+	ops_answer(req, 0, 0);
+}
+
+/* FORGET: there is one node, for ever. INTERRUPT: its request ends soon. */
+static void handle_drop(struct fuse_request *req)
+{
+	req->transport->drop(req);
+}
+
+/* What is not here is answered with ENOSYS: the kernel stops asking. */
+static const struct operation operations[FUSE_OPCODES] = {
+	[FUSE_LOOKUP] = { "LOOKUP", 0, handle_lookup },
+	[FUSE_FORGET] = { "FORGET", sizeof(struct fuse_forget_in),
+			  handle_drop },
+	[FUSE_GETATTR] = { "GETATTR", sizeof(struct fuse_getattr_in),
+			   attr_handle_get },
+	[FUSE_SETATTR] = { "SETATTR", sizeof(struct fuse_setattr_in),
+			   attr_handle_set },
+	[FUSE_OPEN] = { "OPEN", sizeof(struct fuse_open_in), handle_open },
+	[FUSE_READ] = { "READ", sizeof(struct fuse_read_in), handle_read },
+	[FUSE_WRITE] = { "WRITE", sizeof(struct fuse_write_in), handle_write },
+	[FUSE_STATFS] = { "STATFS", 0, handle_statfs },
+	[FUSE_RELEASE] = { "RELEASE", sizeof(struct fuse_release_in),
+			   handle_ok },
+	[FUSE_FSYNC] = { "FSYNC", sizeof(struct fuse_fsync_in), handle_fsync },
+	[FUSE_FLUSH] = { "FLUSH", sizeof(struct fuse_flush_in), handle_flush },
+	[FUSE_INIT] = { "INIT", FUSE_INIT_IN_OLD, init_handle },
+	[FUSE_INTERRUPT] = { "INTERRUPT", sizeof(struct fuse_interrupt_in),
+			     handle_drop },
+	[FUSE_DESTROY] = { "DESTROY", 0, handle_ok },
+	[FUSE_BATCH_FORGET] = { "BATCH_FORGET",
+				sizeof(struct fuse_batch_forget_in),
+				handle_drop },
+	[FUSE_FALLOCATE] = { "FALLOCATE", sizeof(struct fuse_fallocate_in),
+			     handle_fallocate },
+	[FUSE_LSEEK] = { "LSEEK", sizeof(struct fuse_lseek_in), handle_lseek },
+	[FUSE_GETXATTR] = { "GETXATTR", 0, NULL },
+	[FUSE_ACCESS] = { "ACCESS", 0, NULL },
+};
+
+static const struct operation *find(uint32_t opcode)
+{
+	return opcode < FUSE_OPCODES ? &operations[opcode] : &operations[0];
+}
+
+const char *ops_name(uint32_t opcode)
+{
+	const char *name = find(opcode)->name;
+
+	return name ? name : "unknown opcode";
+}
+
+size_t ops_in_size(uint32_t opcode)
+{
+	return find(opcode)->in_size;
+}
+
+void ops_handle(struct fuse_request *req)
+{
+	const struct operation *op = find(req->opcode);
+	struct session *s = req->session;
+
+	s->stats.requests[req->opcode < FUSE_OPCODES ? req->opcode : 0]++;
+	log_trace(TRACE_FUSE, "fuse: %llu %s: %zu + %zu bytes",
+		  (unsigned long long)req->unique, ops_name(req->opcode),
+		  req->in_len, req->payload_len);
+	if (op->handle == handle_drop) {
+		handle_drop(req);
+	} else if (!op->handle) {
+		ops_answer(req, -ENOSYS, 0);
+	} else if (req->in_len < op->in_size) {
+		log_warnx("fuse: %s: %zu bytes of %u", op->name, req->in_len,
+			  op->in_size);
+		ops_answer(req, -EINVAL, 0);
+	} else if (!s->minor && req->opcode != FUSE_INIT) {
+		log_warnx("fuse: %s before INIT", op->name);
+		ops_answer(req, -EIO, 0);
+	} else {
+		op->handle(req);
+	}
+}

@@ -1,0 +1,40 @@
+/*
+ * One FUSE request, whichever way it came. A transport (dev.c, ring.c) fills
+ * it in and hands it to ops_handle(); it is answered exactly once, from there
+ * or later, by request->transport->answer().
+ */
+#ifndef RAWFUSE_FUSE_REQUEST_H
+#define RAWFUSE_FUSE_REQUEST_H
+
+#include "block/block.h"
+#include "fuse/abi.h"
+
+struct session;
+struct fuse_request;
+
+struct fuse_transport {
+	/*
+	 * Answers with @error (0 or -errno) and, if 0, the first @len bytes
+	 * of the payload. The request may be used anew at once.
+	 */
+	void (*answer)(struct fuse_request *req, int error, size_t len);
+	/* Ends a request that has no answer (FORGET). */
+	void (*drop)(struct fuse_request *req);
+};
+
+struct fuse_request {
+	const struct fuse_transport *transport;
+	struct session *session;
+	struct block_req io; /* ops' request to the image */
+
+	uint32_t opcode;
+	uint64_t unique;
+	uint64_t nodeid;
+	const void *in; /* the first argument */
+	size_t in_len;
+	void *payload; /* the other arguments and data; the answer's bytes */
+	size_t payload_len; /* bytes received in it */
+	size_t payload_max; /* bytes it has room for */
+};
+
+#endif

@@ -1,0 +1,142 @@
+/*
+ * The life of a session: INIT, then requests by one or both transports, then
+ * the end: the kernel lets go, what is in flight finishes, on_end is called.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fuse/dev.h"
+#include "fuse/ring.h"
+#include "fuse/session.h"
+#include "loop/log.h"
+
+static void first_attr(struct session *s)
+{
+	s->attr.mode = S_IFREG | (s->block->opt.read_only ? 0400 : 0600);
+	s->attr.uid = getuid();
+	s->attr.gid = getgid();
+}
+
+struct session *session_new(struct loop *loop, struct block *block,
+			    const struct session_config *cfg, int fd)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		log_warnx("session: out of memory");
+		return NULL;
+	}
+	s->loop = loop;
+	s->uring = loop->uring;
+	s->block = block;
+	s->cfg = *cfg;
+	s->fd = fd;
+	first_attr(s);
+	s->dev = dev_new(s);
+	if (s->dev && cfg->io_uring != URING_OFF && s->uring->sqe128)
+		s->ring = ring_new(s);
+	if (!s->dev) {
+		s->fd = -1;
+		session_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void session_start(struct session *s)
+{
+	dev_start(s->dev);
+}
+
+void session_free(struct session *s)
+{
+	if (!s)
+		return;
+	ring_free(s->ring);
+	dev_free(s->dev);
+	if (s->fd >= 0)
+		close(s->fd);
+	free(s);
+}
+
+static void maybe_over(struct session *s)
+{
+	if (!s->ended || s->stats.in_flight || s->reported)
+		return;
+	s->reported = true;
+	if (s->on_end)
+		s->on_end(s);
+}
+
+void session_end(struct session *s)
+{
+	if (s->ended)
+		return;
+	log_trace(TRACE_LIFE, "session: the connection is gone, %u in flight",
+		  s->stats.in_flight);
+	s->ended = true;
+	dev_stop(s->dev);
+	maybe_over(s);
+}
+
+void session_break(struct session *s)
+{
+	if (s->failed)
+		return;
+	s->failed = true;
+	if (s->on_broken)
+		s->on_broken(s);
+}
+
+void session_enter(struct session *s)
+{
+	if (++s->stats.in_flight > s->stats.most_in_flight)
+		s->stats.most_in_flight = s->stats.in_flight;
+}
+
+void session_leave(struct session *s)
+{
+	s->stats.in_flight--;
+	maybe_over(s);
+}
+
+static void become_ready(struct session *s)
+{
+	if (s->ready || s->failed)
+		return;
+	s->ready = true;
+	if (s->on_ready)
+		s->on_ready(s);
+}
+
+void session_negotiated(struct session *s, bool io_uring)
+{
+	if (io_uring && ring_start(s->ring))
+		return; /* ready when the ring has been heard of */
+	become_ready(s);
+}
+
+void session_ring_settled(struct session *s)
+{
+	become_ready(s);
+}
+
+void session_ring_failed(struct session *s, int err)
+{
+	if (s->ready || s->cfg.io_uring == URING_ON) {
+		log_warnx("io_uring: register: %s: the connection must end%s",
+			  strerror(-err),
+			  s->ready ? "" : " (--io-uring=auto would go on with"
+					  " /dev/fuse)");
+		session_break(s);
+		return;
+	}
+	log_warnx("io_uring: register: %s: requests go by /dev/fuse; more "
+		  "locked memory or a smaller --queue-depth may help",
+		  strerror(-err));
+	become_ready(s);
+}

@@ -1,0 +1,99 @@
+/* One mount: what was negotiated, who answers, when it is over. */
+#ifndef RAWFUSE_FUSE_SESSION_H
+#define RAWFUSE_FUSE_SESSION_H
+
+#include <sys/types.h>
+#include <time.h>
+
+#include "block/block.h"
+#include "fuse/abi.h"
+#include "loop/loop.h"
+
+enum uring_mode { URING_AUTO, URING_ON, URING_OFF };
+
+struct dev;
+struct ring;
+
+struct session_config {
+	enum uring_mode io_uring;
+	unsigned int queue_depth; /* entries a queue */
+	unsigned int queues; /* possible CPUs */
+	uint32_t max_write; /* bytes, a multiple of the page */
+	bool allow_other; /* others may be given access by chmod and chown */
+};
+
+/* What chmod, chown and touch have set; the rest is the image's. */
+struct session_attr {
+	uint32_t mode, uid, gid;
+	bool has_atime, has_mtime;
+	struct timespec atime, mtime;
+};
+
+struct session_stats {
+	uint64_t requests[FUSE_OPCODES]; /* by opcode; 0: unknown ones */
+	uint64_t bytes_read, bytes_written;
+	uint64_t errors; /* answers that were */
+	unsigned int in_flight, most_in_flight;
+};
+
+struct session {
+	struct loop *loop;
+	struct uring *uring;
+	struct block *block;
+	struct session_config cfg;
+	int fd; /* /dev/fuse */
+	struct dev *dev;
+	struct ring *ring; /* NULL without io_uring */
+
+	struct session_attr attr;
+	uint32_t minor; /* negotiated ABI; 0 before INIT */
+	bool ready; /* the file can be used */
+	bool ended; /* the kernel has let go of us */
+	bool failed; /* it ended by an error of ours */
+	bool reported; /* on_end was called */
+	struct session_stats stats;
+
+	void (*on_ready)(struct session *s);
+	/* The connection is gone and no request is in flight; once. */
+	void (*on_end)(struct session *s);
+	/* It cannot go on: the connection must be aborted. */
+	void (*on_broken)(struct session *s);
+	void *arg;
+};
+
+/*
+ * Makes a session on @fd, an opened and mounted /dev/fuse, which it owns from
+ * then on. @block, @loop and its ring stay the caller's. NULL if out of
+ * memory (logged).
+ */
+struct session *session_new(struct loop *loop, struct block *block,
+			    const struct session_config *cfg, int fd);
+
+/* Starts reading; INIT comes first. */
+void session_start(struct session *s);
+
+/* Frees all. Only when the ring no longer runs or holds no command of ours. */
+void session_free(struct session *s);
+
+/* For the transports: */
+
+/* The connection is gone: no new request comes. */
+void session_end(struct session *s);
+
+/* Something that must not happen did: logged by the caller; ends loudly. */
+void session_break(struct session *s);
+
+/* A request enters or leaves the hands of ops. */
+void session_enter(struct session *s);
+void session_leave(struct session *s);
+
+/* For INIT: the kernel may be told of the ring and ready be reported. */
+void session_negotiated(struct session *s, bool io_uring);
+
+/* The ring is registered: the file can be used. */
+void session_ring_settled(struct session *s);
+
+/* The ring could not be set up: /dev/fuse serves, or it is an error. */
+void session_ring_failed(struct session *s, int err);
+
+#endif

@@ -1,0 +1,262 @@
+/*
+ * Life and death of a mount.
+ *
+ * | what happens                | what is done                               |
+ * |-----------------------------|--------------------------------------------|
+ * | umount, or umount -f        | the kernel lets go; in-flight requests end |
+ * | SIGTERM or SIGINT           | unmount; if busy, detach and serve what is |
+ * |                             | open, for --grace seconds; then abort      |
+ * | a second one, grace is over | abort at once                              |
+ * | the session breaks          | abort, detach, exit status 1               |
+ * | an abort brings no end      | stop all the same after LAST_RESORT        |
+ *
+ * Unmounting may wait for answers that only this process gives, so a child
+ * does it. In every case but kill -9, main() flushes the image afterwards.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/daemon.h"
+#include "fuse/dev.h"
+#include "fuse/ring.h"
+#include "life.h"
+#include "loop/log.h"
+#include "report.h"
+
+#define LAST_RESORT 3. /* seconds */
+
+struct life {
+	struct session *session;
+	struct mount *mount;
+	struct loop *loop;
+	const struct options *options;
+	int ready_fd;
+	bool stopping; /* a first signal came */
+	bool detached; /* the mount has been detached, lazily */
+	bool aborted;
+	ev_signal term, intr, usr1, hup;
+	ev_child undo;
+	ev_timer grace, last_resort;
+};
+
+static void start_undo(struct life *l, bool lazy)
+{
+	pid_t pid = mount_undo_start(l->mount, lazy);
+
+	if (pid < 0) {
+		log_warnx("%s: unmount: %s", l->mount->path, strerror(-pid));
+		return;
+	}
+	l->detached = lazy;
+	ev_child_set(&l->undo, pid, 0);
+	ev_child_start(l->loop->ev, &l->undo);
+}
+
+static void abort_now(struct life *l)
+{
+	int err;
+
+	if (l->aborted)
+		return;
+	l->aborted = true;
+	ev_timer_stop(l->loop->ev, &l->grace);
+	err = mount_abort(l->mount);
+	if (err)
+		log_trace(TRACE_LIFE, "abort: %s", strerror(-err));
+	if (!ev_is_active(&l->undo) && !l->detached)
+		start_undo(l, true);
+	ev_timer_set(&l->last_resort, LAST_RESORT, 0.);
+	ev_timer_start(l->loop->ev, &l->last_resort);
+}
+
+/* The child that unmounts has ended; its status is an errno. */
+static void undo_cb(struct ev_loop *ev, ev_child *w, int revents)
+{
+	struct life *l = w->data;
+	int err = WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : ECHILD;
+
+	(void)revents;
+	ev_child_stop(ev, w);
+	log_trace(TRACE_LIFE, "unmount: %s", strerror(err));
+	if (!err || l->session->ended)
+		return;
+	if (l->detached) {
+		if (err != EINVAL) /* EINVAL: it is unmounted already */
+			log_warnx("%s: unmount: %s", l->mount->path,
+				  strerror(err));
+		abort_now(l);
+		return;
+	}
+	if (err == EBUSY)
+		log_info("%s: busy: detached; what is open is served for %llu "
+			 "seconds more",
+			 l->mount->path,
+			 (unsigned long long)l->options->grace);
+	start_undo(l, true);
+	if (l->aborted)
+		return;
+	ev_timer_set(&l->grace, (double)l->options->grace, 0.);
+	ev_timer_start(ev, &l->grace);
+}
+
+static void grace_cb(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct life *l = w->data;
+
+	(void)ev;
+	(void)revents;
+	log_warnx("%s: still open: aborting the connection", l->mount->path);
+	abort_now(l);
+}
+
+static void last_resort_cb(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct life *l = w->data;
+
+	(void)ev;
+	(void)revents;
+	log_warnx("%s: the connection does not end: leaving it",
+		  l->mount->path);
+	loop_stop(l->loop);
+}
+
+static void stop_cb(struct ev_loop *ev, ev_signal *w, int revents)
+{
+	struct life *l = w->data;
+
+	(void)ev;
+	(void)revents;
+	log_trace(TRACE_LIFE, "signal %d", w->signum);
+	if (l->stopping) {
+		abort_now(l);
+		return;
+	}
+	l->stopping = true;
+	start_undo(l, false);
+}
+
+static void report_cb(struct ev_loop *ev, ev_signal *w, int revents)
+{
+	struct life *l = w->data;
+
+	(void)ev;
+	(void)revents;
+	report_counters(l->session);
+}
+
+static void ignore_cb(struct ev_loop *ev, ev_signal *w, int revents)
+{
+	(void)ev;
+	(void)w;
+	(void)revents;
+}
+
+static void on_ready(struct session *s)
+{
+	struct life *l = s->arg;
+
+	log_trace(TRACE_LIFE, "ready");
+	if (l->options->pidfile && daemon_write_pidfile(l->options->pidfile)) {
+		session_break(s);
+		return;
+	}
+	if (l->ready_fd >= 0)
+		daemon_ready(l->ready_fd);
+	l->ready_fd = -1;
+}
+
+static void on_end(struct session *s)
+{
+	struct life *l = s->arg;
+
+	loop_stop(l->loop);
+}
+
+static void on_broken(struct session *s)
+{
+	abort_now(s->arg);
+}
+
+static void on_lost(void *arg)
+{
+	struct life *l = arg;
+
+	l->session->failed = true;
+	abort_now(l);
+	loop_stop(l->loop);
+}
+
+static void on_quiet(void *arg)
+{
+	struct life *l = arg;
+
+	ring_trim(l->session->ring);
+	dev_trim(l->session->dev);
+}
+
+static void watch(struct life *l, ev_signal *w,
+		  void (*cb)(struct ev_loop *, ev_signal *, int), int signum)
+{
+	ev_signal_init(w, cb, signum);
+	w->data = l;
+	ev_signal_start(l->loop->ev, w);
+	ev_unref(l->loop->ev);
+}
+
+static void unwatch(struct life *l, ev_signal *w)
+{
+	ev_ref(l->loop->ev);
+	ev_signal_stop(l->loop->ev, w);
+}
+
+static void start_watchers(struct life *l)
+{
+	watch(l, &l->term, stop_cb, SIGTERM);
+	watch(l, &l->intr, stop_cb, SIGINT);
+	watch(l, &l->usr1, report_cb, SIGUSR1);
+	watch(l, &l->hup, l->options->foreground ? stop_cb : ignore_cb, SIGHUP);
+	ev_child_init(&l->undo, undo_cb, 0, 0);
+	ev_init(&l->grace, grace_cb);
+	ev_init(&l->last_resort, last_resort_cb);
+	l->undo.data = l->grace.data = l->last_resort.data = l;
+}
+
+static void stop_watchers(struct life *l)
+{
+	unwatch(l, &l->term);
+	unwatch(l, &l->intr);
+	unwatch(l, &l->usr1);
+	unwatch(l, &l->hup);
+	ev_child_stop(l->loop->ev, &l->undo);
+	ev_timer_stop(l->loop->ev, &l->grace);
+	ev_timer_stop(l->loop->ev, &l->last_resort);
+}
+
+int life_run(struct session *s, struct mount *m, const struct options *o,
+	     int ready_fd)
+{
+	struct life l = { .session = s,
+			  .mount = m,
+			  .loop = s->loop,
+			  .options = o,
+			  .ready_fd = ready_fd };
+
+	s->arg = l.loop->arg = &l;
+	s->on_ready = on_ready;
+	s->on_end = on_end;
+	s->on_broken = on_broken;
+	l.loop->on_lost = on_lost;
+	l.loop->on_quiet = on_quiet;
+	signal(SIGPIPE, SIG_IGN);
+	start_watchers(&l);
+	session_start(s);
+	loop_run(l.loop);
+	stop_watchers(&l);
+	return s->failed || !s->ended;
+}

@@ -1,0 +1,17 @@
+/* From the mount to the end of it. */
+#ifndef RAWFUSE_LIFE_H
+#define RAWFUSE_LIFE_H
+
+#include "cli/options.h"
+#include "fuse/mount.h"
+#include "fuse/session.h"
+
+/*
+ * Serves @s, which is mounted at @m, until the connection is gone; @ready_fd
+ * is daemon_fork()'s, or -1 in the foreground. Returns 0, or 1 if it ended by
+ * an error of ours. Requests may be left in the ring in that case only.
+ */
+int life_run(struct session *s, struct mount *m, const struct options *o,
+	     int ready_fd);
+
+#endif

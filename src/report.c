@@ -1,0 +1,81 @@
+/* SIGUSR1: the counters, a few lines for people and scripts. */
+#include "config.h"
+
+#include <stdio.h>
+
+#include "fuse/ops.h"
+#include "fuse/ring.h"
+#include "loop/log.h"
+#include "report.h"
+
+typedef unsigned long long ull;
+
+static void report_requests(const struct session *s)
+{
+	char line[512];
+	size_t used = 0;
+	unsigned int i;
+	ull total = 0;
+
+	line[0] = 0;
+	for (i = 0; i < FUSE_OPCODES; i++) {
+		total += s->stats.requests[i];
+		if (!s->stats.requests[i] || used >= sizeof(line))
+			continue;
+		used += (size_t)snprintf(line + used, sizeof(line) - used,
+					 " %s=%llu", i ? ops_name(i) : "other",
+					 (ull)s->stats.requests[i]);
+	}
+	log_info("requests: total=%llu%s", total, line);
+}
+
+static void report_entries(const struct session *s)
+{
+	char line[256];
+	size_t used = 0;
+	unsigned int i;
+
+	if (!s->ring) {
+		log_info("transport: dev_fuse depth=%u", s->cfg.queue_depth);
+		return;
+	}
+	for (i = 0; i < ENTRY_STATES && used < sizeof(line); i++)
+		used += (size_t)snprintf(line + used, sizeof(line) - used,
+					 " %s=%u", ring_state_name(i),
+					 ring_count(s->ring, i));
+	log_info("transport: io_uring queues=%u depth=%u%s", s->cfg.queues,
+		 s->cfg.queue_depth, line);
+}
+
+static void report_image(const struct session *s)
+{
+	const struct block *b = s->block;
+	char line[256];
+	size_t used = 0;
+	unsigned int i;
+
+	for (i = 0; i < BLOCK_TYPES && used < sizeof(line); i++)
+		used += (size_t)snprintf(line + used, sizeof(line) - used,
+					 " %s=%llu", block_type_name(i),
+					 (ull)b->stats.requests[i]);
+	log_info("image: driver=%s size=%llu direct=%s waited=%llu%s",
+		 b->driver->name, (ull)b->size, b->direct ? "yes" : "no",
+		 (ull)b->stats.waited, line);
+}
+
+void report_counters(const struct session *s)
+{
+	const struct uring_stats *u = &s->uring->stats;
+
+	report_requests(s);
+	log_info("bytes: read=%llu written=%llu errors=%llu in_flight=%u "
+		 "most_in_flight=%u",
+		 (ull)s->stats.bytes_read, (ull)s->stats.bytes_written,
+		 (ull)s->stats.errors, s->stats.in_flight,
+		 s->stats.most_in_flight);
+	report_entries(s);
+	log_info("ring: turns=%llu enters=%llu completions=%llu a_turn=%.2f",
+		 (ull)u->turns, (ull)u->enters, (ull)u->completions,
+		 u->turns ? (double)u->completions / (double)u->turns : 0.);
+	report_image(s);
+}

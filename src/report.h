@@ -1,0 +1,10 @@
+/* SIGUSR1: the counters. */
+#ifndef RAWFUSE_REPORT_H
+#define RAWFUSE_REPORT_H
+
+#include "fuse/session.h"
+
+/* Logs what the session, its ring and its image have done so far. */
+void report_counters(const struct session *s);
+
+#endif

@@ -1,0 +1,1 @@
+# Unit tests: Check, a fake kernel.
