@@ -22,6 +22,7 @@
 enum kind {
 	KIND_FLAG, /* a bool */
 	KIND_STRING,
+	KIND_WORD, /* a string: one of arg's words */
 	KIND_CHOICE, /* an unsigned int: the index among arg's words */
 	KIND_NUMBER, /* a uint64_t between least and most */
 	KIND_SIZE, /* the same, with suffixes */
@@ -49,7 +50,7 @@ static const struct option_spec specs[] = {
 	  "stay in the foreground, messages on stderr" },
 	{ "options", 'o', KIND_LIST, "LIST", 0, 0, 0,
 	  "options as mount(8) writes them: ro,io_uring=on,..." },
-	{ "format", 0, KIND_STRING, "auto|raw|null", AT(format), 0, 0,
+	{ "format", 0, KIND_WORD, "auto|raw|null", AT(format), 0, 0,
 	  "what the image is (auto)" },
 	{ "growable", 0, KIND_FLAG, NULL, AT(growable), 0, 0,
 	  "a write past the end extends the image" },
@@ -206,9 +207,12 @@ static int set(struct options *o, const struct option_spec *s,
 	case KIND_FLAG:
 		*(bool *)field = !strcmp(value, "yes");
 		return 0;
-	case KIND_STRING:
-		if (s->arg[0] == 'a' && find_choice(s->arg, value) < 0)
+	case KIND_WORD:
+		if (find_choice(s->arg, value) < 0)
 			return bad_value(s, value);
+		*(const char **)field = value;
+		return 0;
+	case KIND_STRING:
 		*(const char **)field = value;
 		return 0;
 	case KIND_CHOICE:

@@ -1,0 +1,2 @@
+TESTS += tests/docs/options.sh
+EXTRA_DIST += tests/docs/options.sh
