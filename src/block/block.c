@@ -189,6 +189,8 @@ static int check(const struct block *b, struct block_req *req)
 {
 	bool grows = b->opt.growable && !(req->flags & BLOCK_KEEP_SIZE);
 
+	if (b->closing && req->type != BLOCK_FLUSH)
+		return -ESHUTDOWN;
 	if (req->type >= BLOCK_TYPES || req->offset > INT64_MAX ||
 	    req->length > INT64_MAX - req->offset)
 		return -EINVAL;
@@ -354,6 +356,9 @@ int block_close(struct block *b)
 
 	if (!b)
 		return 0;
+	b->closing = true;
+	while (b->in_flight && !b->uring->lost)
+		uring_wait(b->uring);
 	err = (int)block_run(b, &flush);
 	if (err)
 		log_warnx("%s: flush: %s: what was written last may be lost",

@@ -121,6 +121,7 @@ struct block {
 	unsigned int in_flight;
 	unsigned int alone; /* in-flight requests that share units */
 	bool exclusive; /* a TRUNCATE runs */
+	bool closing; /* only flushes are taken any more */
 	struct block_list tracked; /* in-flight modifications */
 	struct block_list waiting;
 	uint64_t write_seq, flushed_seq;
@@ -133,7 +134,7 @@ struct block {
  */
 struct block *block_open(struct uring *u, const struct block_options *opt);
 
-/* Flushes, closes, frees. May wait. Returns 0, or -errno if data is lost. */
+/* Ends what is in flight, flushes, closes, frees. May wait. Returns 0, or -errno if data is lost. */
 int block_close(struct block *b);
 
 /* Submits; see the rules above. */

@@ -48,6 +48,19 @@ static void common_init(struct uring *u)
 	u->ready_tail = &u->ready;
 }
 
+/* As many slots as the limit of open files allows. */
+static int make_slots(struct uring *u)
+{
+	int ret = -EMFILE;
+
+	for (u->files = URING_FILES; u->files >= 8; u->files /= 2) {
+		ret = io_uring_register_files_sparse(&u->ring, u->files);
+		if (ret != -EMFILE)
+			break;
+	}
+	return ret;
+}
+
 int uring_init(struct uring *u, unsigned int sqes, unsigned int cqes)
 {
 	const unsigned int best = IORING_SETUP_SQE128 |
@@ -69,7 +82,7 @@ int uring_init(struct uring *u, unsigned int sqes, unsigned int cqes)
 	else
 		ret = io_uring_register_eventfd(&u->ring, u->event_fd);
 	if (!ret)
-		ret = io_uring_register_files_sparse(&u->ring, URING_FILES);
+		ret = make_slots(u);
 	if (ret) {
 		uring_exit(u);
 		return ret;
@@ -83,6 +96,7 @@ int uring_init_emulated(struct uring *u, unsigned int sqes)
 {
 	common_init(u);
 	u->emulated = true;
+	u->files = URING_FILES;
 	u->emu.size = sqes;
 	u->emu.sqes = calloc(sqes, sizeof(*u->emu.sqes));
 	return u->emu.sqes ? 0 : -ENOMEM;
@@ -104,10 +118,10 @@ int uring_add_file(struct uring *u, int fd)
 	unsigned int slot;
 	int ret;
 
-	for (slot = 0; slot < URING_FILES; slot++)
+	for (slot = 0; slot < u->files; slot++)
 		if (!(u->files_used[slot / 64] >> (slot % 64) & 1))
 			break;
-	if (slot == URING_FILES)
+	if (slot == u->files)
 		return -ENFILE;
 	if (u->emulated) {
 		u->emu.files[slot] = fd;

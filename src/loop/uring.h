@@ -9,7 +9,7 @@
 
 #include "loop/op.h"
 
-#define URING_FILES 256 /* slots for registered files */
+#define URING_FILES 256 /* slots for registered files, at most */
 #define URING_OP_FTRUNCATE 55 /* IORING_OP_FTRUNCATE, Linux 6.9 */
 
 /* What the ring has done so far; for SIGUSR1. */
@@ -47,6 +47,7 @@ struct uring {
 	bool lost; /* the ring cannot go on: everything must end */
 	struct op *ready; /* posted ops, oldest first */
 	struct op **ready_tail;
+	unsigned int files; /* slots */
 	uint64_t files_used[URING_FILES / 64];
 	struct uring_emulation emu;
 	struct uring_stats stats;
