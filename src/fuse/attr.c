@@ -133,7 +133,7 @@ static void apply(struct session *s, const struct fuse_setattr_in *in)
 		set->uid = in->uid;
 	if (in->valid & FATTR_GID)
 		set->gid = in->gid;
-	if (in->valid & FATTR_KILL_SUIDGID)
+	if (in->valid & (FATTR_KILL_SUIDGID | FATTR_UID | FATTR_GID))
 		attr_kill_suid(s);
 	if (in->valid & FATTR_ATIME)
 		set_time(&set->atime, &set->has_atime,

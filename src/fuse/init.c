@@ -84,7 +84,7 @@ static void build(const struct session *s, const struct fuse_init_in *in,
 		.congestion_threshold = clamp16(background * 3 / 4),
 		.max_write = s->cfg.max_write,
 		.time_gran = 1,
-		.max_pages = clamp16(s->cfg.max_write / 4096),
+		.max_pages = clamp16(s->cfg.max_write / sysconf(_SC_PAGESIZE)),
 	};
 }
 

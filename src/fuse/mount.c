@@ -45,18 +45,46 @@ out:
 	return result;
 }
 
-static int look_at(struct mount *m)
+static int refuse_second(const struct mount *m)
 {
 	struct mountinfo info;
+
+	if (!mountinfo_find(m->path, &info) || !info.is_rawfuse)
+		return 0;
+	log_warnx("%s: mount: a rawfuse mount is there already; umount %s "
+		  "first",
+		  m->path, m->path);
+	return -EBUSY;
+}
+
+/* mount(2) follows a link; what it finds is then the mountpoint's name. */
+static int follow_link(struct mount *m)
+{
+	struct stat st;
+	char *target;
+
+	if (lstat(m->path, &st) || !S_ISLNK(st.st_mode))
+		return 0;
+	target = realpath(m->path, NULL);
+	if (!target) {
+		log_warn("%s: mount: following the link", m->path);
+		return -errno;
+	}
+	free(m->path);
+	m->path = target;
+	return refuse_second(m);
+}
+
+static int look_at(struct mount *m)
+{
 	struct stat st;
 	int fd;
 
-	if (mountinfo_find(m->path, &info) && info.is_rawfuse) {
-		log_warnx("%s: mount: a rawfuse mount is there already; umount "
-			  "%s first",
-			  m->path, m->path);
+	/* First of all, without touching what may be a mount that hangs. */
+	if (refuse_second(m))
 		return -EBUSY;
-	}
+	if (follow_link(m))
+		return -EINVAL;
 	if (!stat(m->path, &st)) {
 		if (S_ISREG(st.st_mode))
 			return 0;
