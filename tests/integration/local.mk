@@ -1,1 +1,28 @@
-# Integration tests: real mounts, real tools.
+# Integration tests: real mounts, real tools. They run one by one or side by
+# side; tests/integration/lib.sh tells what they have in common.
+
+TEST_EXTENSIONS = .sh
+SH_LOG_COMPILER = bash
+AM_TESTS_ENVIRONMENT = \
+	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
+	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir;
+
+integration_tests = \
+	tests/integration/basic.sh
+
+integration_helpers = \
+	tests/integration/deny \
+	tests/integration/fileop \
+	tests/integration/load \
+	tests/integration/model
+
+TESTS += $(integration_tests)
+check_PROGRAMS += $(integration_helpers)
+EXTRA_DIST += $(integration_tests) tests/integration/lib.sh
+
+tests_integration_deny_SOURCES = tests/integration/deny.c
+tests_integration_fileop_SOURCES = tests/integration/fileop.c
+tests_integration_load_SOURCES = tests/integration/load.c
+tests_integration_load_LDADD = -lpthread
+tests_integration_model_SOURCES = tests/integration/model.c
+tests_integration_model_LDADD = -lpthread

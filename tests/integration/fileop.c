@@ -1,0 +1,126 @@
+/*
+ * fileop [-d] [-r] FILE COMMAND [ARGUMENT...]: one system call on a file; its
+ * result, or the name of its errno, on stdout. -d: O_DIRECT; -r: read-only.
+ *
+ *	open, size, fsync, fdatasync, flush
+ *	pwrite OFFSET LENGTH [BYTE]     pread OFFSET LENGTH
+ *	is OFFSET LENGTH BYTE           (reads; "yes" or the first that differs)
+ *	truncate SIZE                   data OFFSET, hole OFFSET
+ *	allocate|keep|punch|zero|zerokeep|collapse OFFSET LENGTH
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct {
+	const char *name;
+	int mode;
+} modes[] = {
+	{ "allocate", 0 },
+	{ "keep", FALLOC_FL_KEEP_SIZE },
+	{ "punch", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE },
+	{ "zero", FALLOC_FL_ZERO_RANGE },
+	{ "zerokeep", FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE },
+	{ "collapse", FALLOC_FL_COLLAPSE_RANGE },
+};
+
+static long long number(char **argv, int i)
+{
+	return argv[i] ? strtoll(argv[i], NULL, 0) : 0;
+}
+
+static long long differs(const unsigned char *buf, long long n, int byte)
+{
+	long long i;
+
+	for (i = 0; i < n; i++)
+		if (buf[i] != byte)
+			return i;
+	return -1;
+}
+
+static long long io(int fd, char **argv, char *buf, size_t len)
+{
+	long long ret, at;
+
+	if (!strcmp(argv[0], "pwrite")) {
+		memset(buf, argv[3] ? (int)number(argv, 3) : 'x', len);
+		return pwrite(fd, buf, len, number(argv, 1));
+	}
+	ret = pread(fd, buf, len, number(argv, 1));
+	if (!strcmp(argv[0], "pread") || ret < 0)
+		return ret;
+	at = differs((unsigned char *)buf, ret, (int)number(argv, 3));
+	if (at < 0 && ret == (long long)len)
+		puts("yes");
+	else if (at < 0)
+		printf("short %lld\n", ret);
+	else
+		printf("differs at %lld: %d\n", at, (unsigned char)buf[at]);
+	exit(0);
+}
+
+static long long run(int fd, char **argv)
+{
+	const char *cmd = argv[0];
+	struct stat st;
+	size_t i, len;
+	void *buf;
+
+	if (!strcmp(cmd, "open"))
+		return 0;
+	if (!strcmp(cmd, "size"))
+		return fstat(fd, &st) ? -1 : (long long)st.st_size;
+	if (!strcmp(cmd, "fsync"))
+		return fsync(fd);
+	if (!strcmp(cmd, "fdatasync"))
+		return fdatasync(fd);
+	if (!strcmp(cmd, "flush"))
+		return close(dup(fd));
+	if (!strcmp(cmd, "truncate"))
+		return ftruncate(fd, number(argv, 1));
+	if (!strcmp(cmd, "data"))
+		return lseek(fd, number(argv, 1), SEEK_DATA);
+	if (!strcmp(cmd, "hole"))
+		return lseek(fd, number(argv, 1), SEEK_HOLE);
+	for (i = 0; i < sizeof(modes) / sizeof(*modes); i++)
+		if (!strcmp(cmd, modes[i].name))
+			return fallocate(fd, modes[i].mode, number(argv, 1),
+					 number(argv, 2));
+	if (strcmp(cmd, "pread") && strcmp(cmd, "pwrite") &&
+	    strcmp(cmd, "is")) {
+		fprintf(stderr, "fileop: %s: not known\n", cmd);
+		exit(99);
+	}
+	len = (size_t)number(argv, 2);
+	if (posix_memalign(&buf, 4096, len ? len : 1))
+		exit(99);
+	return io(fd, argv, buf, len);
+}
+
+int main(int argc, char **argv)
+{
+	int flags = O_RDWR, c, fd;
+	long long ret;
+
+	while ((c = getopt(argc, argv, "+dr")) != -1)
+		flags = c == 'd' ? flags | O_DIRECT :
+				   (flags & ~O_ACCMODE) | O_RDONLY;
+	if (argc - optind < 2) {
+		fprintf(stderr, "usage: fileop [-d] [-r] FILE COMMAND...\n");
+		return 99;
+	}
+	fd = open(argv[optind], flags | O_CLOEXEC);
+	ret = fd < 0 ? -1 : run(fd, argv + optind + 1);
+	if (ret < 0)
+		puts(strerrorname_np(errno));
+	else
+		printf("%lld\n", ret);
+	return 0;
+}
