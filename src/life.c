@@ -8,6 +8,7 @@
  * |                             | open, for --grace seconds; then abort      |
  * | a second one, grace is over | abort at once                              |
  * | the session breaks          | abort, detach, exit status 1               |
+ * | an abort is not permitted   | stop: closing /dev/fuse does the same      |
  * | an abort brings no end      | stop all the same after LAST_RESORT        |
  *
  * Unmounting may wait for answers that only this process gives, so a child
@@ -66,11 +67,15 @@ static void abort_now(struct life *l)
 		return;
 	l->aborted = true;
 	ev_timer_stop(l->loop->ev, &l->grace);
-	err = mount_abort(l->mount);
-	if (err)
-		log_trace(TRACE_LIFE, "abort: %s", strerror(-err));
 	if (!ev_is_active(&l->undo) && !l->detached)
 		start_undo(l, true);
+	err = mount_abort(l->mount);
+	if (err) {
+		/* Not permitted: /dev/fuse, closed at the end, does the same. */
+		log_trace(TRACE_LIFE, "abort: %s", strerror(-err));
+		loop_stop(l->loop);
+		return;
+	}
 	ev_timer_set(&l->last_resort, LAST_RESORT, 0.);
 	ev_timer_start(l->loop->ev, &l->last_resort);
 }
@@ -123,6 +128,7 @@ static void last_resort_cb(struct ev_loop *ev, ev_timer *w, int revents)
 	(void)revents;
 	log_warnx("%s: the connection does not end: leaving it",
 		  l->mount->path);
+	l->session->failed = true;
 	loop_stop(l->loop);
 }
 
@@ -258,5 +264,6 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	session_start(s);
 	loop_run(l.loop);
 	stop_watchers(&l);
-	return s->failed || !s->ended;
+	dev_stop(s->dev);
+	return s->failed;
 }

@@ -187,7 +187,7 @@ static int clamp(const struct block *b, struct block_req *req, int past_end)
 /* 1: run it; else it is over with this result. May shorten the request. */
 static int check(const struct block *b, struct block_req *req)
 {
-	bool grows = b->opt.growable && !(req->flags & BLOCK_KEEP_SIZE);
+	bool keep_size = req->flags & BLOCK_KEEP_SIZE;
 
 	if (b->closing && req->type != BLOCK_FLUSH)
 		return -ESHUTDOWN;
@@ -207,13 +207,13 @@ static int check(const struct block *b, struct block_req *req)
 		return clamp(b, req, 0);
 	case BLOCK_ZERO:
 	case BLOCK_ALLOCATE:
-		if (grows)
+		if (b->opt.growable &&
+		    (req->type == BLOCK_ALLOCATE || !keep_size))
 			return 1;
-		if (req->flags & BLOCK_KEEP_SIZE)
-			return clamp(b, req, -ENOSPC);
-		if (req->offset + req->length > b->size)
-			return -ENOSPC;
-		return 1;
+		if (keep_size)
+			return clamp(b, req,
+				     req->type == BLOCK_ZERO ? 0 : -ENOSPC);
+		return req->offset + req->length > b->size ? -ENOSPC : 1;
 	case BLOCK_SEEK_DATA:
 	case BLOCK_SEEK_HOLE:
 		return req->offset < b->size ? 1 : -ENXIO;

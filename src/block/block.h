@@ -26,7 +26,11 @@ enum block_type {
 	BLOCK_FLUSH, /* what completed before is stable afterwards */
 	BLOCK_DISCARD, /* gives storage back; reads as zeros afterwards */
 	BLOCK_ZERO, /* reads as zeros afterwards, storage kept */
-	BLOCK_ALLOCATE, /* storage is reserved, contents stay */
+	/*
+	 * Storage is reserved, contents stay. Where the image may grow, also
+	 * past the end: with BLOCK_KEEP_SIZE the size stays even so.
+	 */
+	BLOCK_ALLOCATE,
 	BLOCK_SEEK_DATA, /* result: first data at or after offset, -ENXIO */
 	BLOCK_SEEK_HOLE, /* result: first hole at or after offset, -ENXIO */
 	BLOCK_TRUNCATE, /* length becomes the size; runs alone */

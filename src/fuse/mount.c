@@ -17,12 +17,15 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "fuse/helper.h"
 #include "fuse/mount.h"
 #include "fuse/mountinfo.h"
 #include "loop/log.h"
+
+#define FUSECTL_MAGIC 0x65735543
 
 /* The absolute path of @path, whose last part is not looked at. */
 static char *absolute(const char *path)
@@ -223,22 +226,47 @@ pid_t mount_undo_start(const struct mount *m, bool lazy)
 	_exit(0);
 }
 
+/* The control files of all connections, even if nobody has mounted them. */
+static int open_control(void)
+{
+	int fs, root = open("/sys/fs/fuse/connections",
+			    O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	struct statfs st;
+
+	if (root >= 0 && !fstatfs(root, &st) && st.f_type == FUSECTL_MAGIC)
+		return root;
+	if (root >= 0)
+		close(root);
+	fs = fsopen("fusectl", FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return -errno;
+	root = fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+	if (!root)
+		root = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	if (root < 0)
+		root = -errno;
+	close(fs);
+	return root;
+}
+
 int mount_abort(const struct mount *m)
 {
-	char path[64];
-	ssize_t n;
-	int fd;
+	char path[32];
+	int control, fd, ret = 0;
 
 	if (!m->connection)
 		return -ENOENT;
-	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort",
-		 m->connection);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = write(fd, "1", 1);
-	close(fd);
-	return n == 1 ? 0 : -EIO;
+	control = open_control();
+	if (control < 0)
+		return control;
+	snprintf(path, sizeof(path), "%u/abort", m->connection);
+	fd = openat(control, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		ret = -errno;
+	if (fd >= 0)
+		close(fd);
+	close(control);
+	return ret;
 }
 
 void mount_finish(struct mount *m)
