@@ -7,13 +7,15 @@
  *
  * The locks are open file description locks: they end with the descriptor,
  * survive fork(), and are not dropped when another descriptor of the same
- * file is closed. A ring that has the file registered keeps the description
- * for a moment after it is closed, so they are released by hand.
+ * file is closed. They have a descriptor of their own: the kernel drops a file
+ * that a ring has registered only some time after the process has ended, and
+ * whoever starts it again would be refused by its own past.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "block/lock.h"
@@ -62,14 +64,6 @@ static int held(int fd, off_t byte)
 	return fl.l_type != F_UNLCK;
 }
 
-void lock_release(int fd)
-{
-	struct flock fl = byte_lock(F_UNLCK, PERM_USED);
-
-	fl.l_len = PERM_UNSHARED + PERMS - PERM_USED;
-	fcntl(fd, F_OFD_SETLK, &fl);
-}
-
 static int conflict(const char *path, int perm, bool used_by_them)
 {
 	if (used_by_them)
@@ -84,7 +78,7 @@ static int conflict(const char *path, int perm, bool used_by_them)
 	return -EBUSY;
 }
 
-int lock_image(int fd, const char *path, bool writer)
+static int take_and_look(int fd, const char *path, bool writer)
 {
 	unsigned int used = 1u << PERM_CONSISTENT_READ;
 	unsigned int unshared = 1u << PERM_WRITE | 1u << PERM_RESIZE;
@@ -108,22 +102,47 @@ int lock_image(int fd, const char *path, bool writer)
 		if (ret > 0)
 			ret = conflict(path, perm, true);
 	}
+	return ret;
+}
+
+/* One more description of the file that is open as @like; or -errno. */
+static int open_again(int like, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat one, two;
+
+	if (fd < 0)
+		return -errno;
+	if (!fstat(like, &one) && !fstat(fd, &two) &&
+	    one.st_dev == two.st_dev && one.st_ino == two.st_ino)
+		return fd;
+	close(fd);
+	return -ESTALE; /* replaced while we opened it */
+}
+
+int lock_image(int like, const char *path, bool writer, int *lock_fd)
+{
+	int fd = open_again(like, path);
+	int ret = fd < 0 ? fd : take_and_look(fd, path, writer);
+
+	*lock_fd = fd;
 	if (!ret)
 		return 0;
-	lock_release(fd);
-	if (ret == -EBUSY)
-		return ret;
-	if (ret == -EINVAL || ret == -ENOLCK || ret == -EOPNOTSUPP) {
-		/* A file system without locks: nobody else can take one. */
+	*lock_fd = -1;
+	if (fd >= 0)
+		close(fd);
+	/* A file system without locks: nobody else can take one. */
+	if (ret == -EINVAL || ret == -ENOLCK || ret == -EOPNOTSUPP)
 		return 0;
-	}
 	if (ret == -EAGAIN || ret == -EACCES) {
 		log_warnx("%s: lock: another program holds it exclusively; "
 			  "end it, or use --no-lock",
 			  path);
 		return -EBUSY;
 	}
-	errno = -ret;
-	log_warn("%s: lock", path);
+	if (ret != -EBUSY) {
+		errno = -ret;
+		log_warn("%s: lock", path);
+	}
 	return ret;
 }

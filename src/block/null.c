@@ -26,7 +26,7 @@ static int null_open(struct block *b)
 	if (!*arg)
 		return 0;
 	if (strncmp(arg, "size=", 5) || size_parse(arg + 5, &b->size) ||
-	    b->size > INT64_MAX) {
+	    !b->size || b->size > INT64_MAX) {
 		log_warnx("%s: not understood; write null:size=SIZE, as in "
 			  "null:size=2G",
 			  b->opt.path);

@@ -36,6 +36,7 @@
 struct raw {
 	struct block *block;
 	int host_fd, direct_fd; /* direct_fd: -1 without */
+	int lock_fd; /* -1 without; not among the ring's files */
 	int host_slot, direct_slot;
 	uint32_t dio_align; /* of offset and length, for direct I/O */
 	uint32_t sector; /* block devices: the logical block; files: 1 */
@@ -438,10 +439,10 @@ static void raw_free(struct raw *raw)
 	uring_remove_file(raw->block->uring, raw->host_slot);
 	if (raw->direct_fd >= 0)
 		close(raw->direct_fd);
-	if (raw->host_fd >= 0) {
-		lock_release(raw->host_fd);
+	if (raw->host_fd >= 0)
 		close(raw->host_fd);
-	}
+	if (raw->lock_fd >= 0)
+		close(raw->lock_fd);
 	free(raw);
 }
 
@@ -458,6 +459,7 @@ static int raw_open(struct block *b)
 	*raw = (struct raw){ .block = b,
 			     .host_fd = -1,
 			     .direct_fd = -1,
+			     .lock_fd = -1,
 			     .host_slot = -1,
 			     .direct_slot = -1,
 			     .nowait = true };
@@ -465,7 +467,8 @@ static int raw_open(struct block *b)
 	if (!ret)
 		ret = find_size(raw, &st);
 	if (!ret && !b->opt.no_lock)
-		ret = lock_image(raw->host_fd, b->opt.path, !b->opt.read_only);
+		ret = lock_image(raw->host_fd, b->opt.path, !b->opt.read_only,
+				 &raw->lock_fd);
 	if (!ret)
 		ret = open_direct(raw, &st);
 	if (!ret)

@@ -383,9 +383,9 @@ static int parse_helper(struct options *o, int argc, char **argv)
 {
 	int c, ret = 0;
 
-	while (!ret && (c = getopt(argc, argv, "sfnrwvN:o:t:")) != -1) {
-		if (c == '?')
-			ret = EXIT_USAGE;
+	while (!ret && (c = getopt(argc, argv, ":sfnrwvN:o:t:")) != -1) {
+		if (c == '?' || c == ':')
+			ret = usage_error(c, argv);
 		else if (c == 'o')
 			ret = set_list(o, optarg);
 		else if (c == 'r' || c == 'w')

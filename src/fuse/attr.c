@@ -71,7 +71,7 @@ static void stat_done(struct block_req *io)
 	struct fuse_attr_out out = { .attr_valid = VALID_SECONDS };
 
 	if (io->result < 0) {
-		ops_answer(req, (int)io->result, 0);
+		ops_answer(req, ops_error(io->result), 0);
 		return;
 	}
 	fill(req->session, io->buf, &out.attr);
@@ -148,7 +148,7 @@ static void resized(struct block_req *io)
 	struct fuse_request *req = io->user;
 
 	if (io->result < 0) {
-		ops_answer(req, (int)io->result, 0);
+		ops_answer(req, ops_error(io->result), 0);
 		return;
 	}
 	apply(req->session, req->in);

@@ -189,9 +189,10 @@ int mount_start(struct mount *m, const struct mount_options *opt)
 	int ret;
 
 	*m = (struct mount){ .fd = -1 };
-	m->path = absolute(opt->path);
+	errno = ENOENT;
+	m->path = *opt->path ? absolute(opt->path) : NULL;
 	if (!m->path) {
-		log_warn("%s: mount", opt->path);
+		log_warn("'%s': mount", opt->path);
 		return -errno;
 	}
 	ret = look_at(m);

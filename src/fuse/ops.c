@@ -34,8 +34,7 @@ void ops_answer(struct fuse_request *req, int error, size_t len)
 	req->transport->answer(req, error, len);
 }
 
-/* The error of a block request, as the kernel accepts it. */
-static int to_error(int64_t result)
+int ops_error(int64_t result)
 {
 	return result >= 0 ? 0 : result > -512 ? (int)result : -EIO;
 }
@@ -51,7 +50,7 @@ static void submit(struct fuse_request *req, enum block_type type,
 
 static void plain_done(struct block_req *io)
 {
-	ops_answer(io->user, to_error(io->result), 0);
+	ops_answer(io->user, ops_error(io->result), 0);
 }
 
 static void bad_size(struct fuse_request *req, uint32_t size)
@@ -68,7 +67,7 @@ static void read_done(struct block_req *io)
 
 	if (io->result > 0)
 		req->session->stats.bytes_read += (uint64_t)io->result;
-	ops_answer(req, to_error(io->result),
+	ops_answer(req, ops_error(io->result),
 	       io->result > 0 ? (size_t)io->result : 0);
 }
 
@@ -93,7 +92,7 @@ static void write_done(struct block_req *io)
 	struct fuse_write_out out = { 0 };
 
 	if (io->result < 0) {
-		ops_answer(req, to_error(io->result), 0);
+		ops_answer(req, ops_error(io->result), 0);
 		return;
 	}
 	req->session->stats.bytes_written += (uint64_t)io->result;
@@ -165,7 +164,7 @@ static void seek_done(struct block_req *io)
 	struct fuse_lseek_out out = { .offset = (uint64_t)io->result };
 
 	memcpy(req->payload, &out, sizeof(out));
-	ops_answer(req, to_error(io->result), sizeof(out));
+	ops_answer(req, ops_error(io->result), sizeof(out));
 }
 
 static void handle_lseek(struct fuse_request *req)

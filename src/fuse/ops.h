@@ -13,6 +13,9 @@ void ops_handle(struct fuse_request *req);
 /* For the handlers: answers with -errno, or with @len bytes of payload. */
 void ops_answer(struct fuse_request *req, int error, size_t len);
 
+/* The error of a block request's @result as the kernel takes it, or 0. */
+int ops_error(int64_t result);
+
 /*
  * The bytes of the fixed first argument of @opcode; 0 where there is none or
  * the opcode is not known. A transport that gets all arguments in one piece

@@ -187,6 +187,11 @@ static bool decode(struct entry *e)
 
 static void take_request(struct entry *e)
 {
+	if (e->ring->session->ended) {
+		/* Nobody waits for it any more, and the image may be gone. */
+		entry_set(e, ENTRY_DEAD);
+		return;
+	}
 	e->commit_id = e->header->ring_ent_in_out.commit_id;
 	if (!e->commit_id) {
 		log_warnx("ring: queue %u: a request without a commit id; its "

@@ -106,7 +106,7 @@ void session_leave(struct session *s)
 
 static void become_ready(struct session *s)
 {
-	if (s->ready || s->failed)
+	if (s->ready || s->failed || s->ended)
 		return;
 	s->ready = true;
 	if (s->on_ready)
