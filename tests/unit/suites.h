@@ -1,0 +1,40 @@
+/* The suites of tests, one of each file test_*.c. */
+#ifndef UNIT_SUITES_H
+#define UNIT_SUITES_H
+
+#include <check.h>
+
+Suite *suite_log(void);
+Suite *suite_text(void);
+Suite *suite_options(void);
+Suite *suite_mountinfo(void);
+Suite *suite_uring(void);
+Suite *suite_block_range(void);
+Suite *suite_block_order(void);
+Suite *suite_block_flush(void);
+Suite *suite_raw(void);
+Suite *suite_raw_faults(void);
+Suite *suite_null(void);
+Suite *suite_ring(void);
+Suite *suite_ring_errors(void);
+Suite *suite_dev(void);
+Suite *suite_init(void);
+Suite *suite_sizes(void);
+Suite *suite_lies(void);
+Suite *suite_io(void);
+Suite *suite_attr(void);
+
+/* A suite of one test case. */
+static inline Suite *suite_of(const char *name, TCase **tc)
+{
+	Suite *s = suite_create(name);
+
+	*tc = tcase_create(name);
+	tcase_set_timeout(*tc, 60);
+	suite_add_tcase(s, *tc);
+	return s;
+}
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+#endif

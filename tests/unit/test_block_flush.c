@@ -1,0 +1,203 @@
+/* Flushes: which are needed, what they cover, and what is lost. */
+#include "config.h"
+
+#include <errno.h>
+
+#include "capture.h"
+#include "driver.h"
+#include "node.h"
+#include "suites.h"
+
+static void setup(void)
+{
+	capture_start();
+	driver_install();
+	node_open_driver(false, true);
+}
+
+static void teardown(void)
+{
+	driver.hold = false;
+	driver_finish_all();
+	if (node.block)
+		node_close();
+	driver_remove();
+}
+
+/* Runs a flush; did it reach the driver? */
+static bool flush_reaches(unsigned int flags)
+{
+	unsigned int before = driver.started_n;
+
+	ck_assert_int_eq(node_run(BLOCK_FLUSH, flags, 0, 0), 0);
+	return driver.started_n > before;
+}
+
+START_TEST(nothing_to_flush)
+{
+	ck_assert(!flush_reaches(0));
+	node_run(BLOCK_READ, 0, 0, 4096);
+	node_run(BLOCK_STAT, 0, 0, 0);
+	node_run(BLOCK_SEEK_DATA, 0, 0, 0);
+	ck_assert(!flush_reaches(0));
+	ck_assert(!flush_reaches(BLOCK_FULL_SYNC));
+}
+END_TEST
+
+static const enum block_type modifications[] = {
+	BLOCK_WRITE, BLOCK_DISCARD, BLOCK_ZERO, BLOCK_ALLOCATE, BLOCK_TRUNCATE,
+};
+
+START_TEST(after_a_modification)
+{
+	node_run(modifications[_i], 0, 0, 4096);
+	ck_assert(flush_reaches(0));
+	ck_assert(!flush_reaches(0));
+	/* One that failed may have changed something. */
+	driver.forced[modifications[_i]] = true;
+	driver.result[modifications[_i]] = -EIO;
+	node_run(modifications[_i], 0, 0, 4096);
+	ck_assert(flush_reaches(0));
+	ck_assert(!flush_reaches(0));
+}
+END_TEST
+
+/* What block.c refused has changed nothing. */
+START_TEST(after_refused)
+{
+	node_run(BLOCK_WRITE, 0, 1ULL << 63, 4096);
+	node_run(BLOCK_WRITE, 0, 0, 0);
+	ck_assert(!flush_reaches(0));
+}
+END_TEST
+
+/* A write that ends while a flush runs is not covered by it. */
+START_TEST(write_ends_during_flush)
+{
+	node_run(BLOCK_WRITE, 0, 0, 4096);
+	driver.hold = true;
+	node_submit(1, BLOCK_WRITE, 0, 0, 4096, 0);
+	node_submit(2, BLOCK_FLUSH, 0, 0, 0, 0);
+	ck_assert_uint_eq(driver.held_n, 2);
+	driver_finish(0); /* the write */
+	driver_finish(0); /* the flush */
+	driver.hold = false;
+	ck_assert(flush_reaches(0));
+	ck_assert(!flush_reaches(0));
+}
+END_TEST
+
+/* A write in flight is nothing that a flush would have to cover. */
+START_TEST(write_in_flight)
+{
+	driver.hold = true;
+	node_submit(1, BLOCK_WRITE, 0, 0, 4096, 0);
+	node_submit(2, BLOCK_FLUSH, 0, 0, 0, 0);
+	node_drain();
+	ck_assert(node.done[2]);
+	ck_assert_int_eq(node.reqs[2].result, 0);
+	driver_finish(0);
+	driver.hold = false;
+	ck_assert(flush_reaches(0));
+}
+END_TEST
+
+/* Two flushes that end in the other order: the later start counts. */
+START_TEST(flushes_cross)
+{
+	node_run(BLOCK_WRITE, 0, 0, 4096);
+	driver.hold = true;
+	node_submit(1, BLOCK_FLUSH, 0, 0, 0, 0);
+	node_submit(2, BLOCK_WRITE, 0, 0, 4096, 0);
+	driver_finish(1);
+	node_submit(3, BLOCK_FLUSH, 0, 0, 0, 0);
+	ck_assert_uint_eq(driver.held_n, 2);
+	driver_finish(1); /* the later one */
+	driver_finish(0);
+	driver.hold = false;
+	ck_assert(!flush_reaches(0));
+}
+END_TEST
+
+/* A flush that failed is not forgotten, whatever comes later. */
+START_TEST(lost)
+{
+	node_run(BLOCK_WRITE, 0, 0, 4096);
+	driver.forced[BLOCK_FLUSH] = true;
+	driver.result[BLOCK_FLUSH] = -EIO;
+	ck_assert_int_eq(node_run(BLOCK_FLUSH, 0, 0, 0), -EIO);
+	ck_assert(node.block->lost);
+	driver.result[BLOCK_FLUSH] = 0;
+	ck_assert(flush_reaches(0));
+	ck_assert(!flush_reaches(0));
+	ck_assert(node.block->lost);
+	ck_assert_int_eq(node_close(), -EIO);
+	ck_assert_uint_eq(driver.closed, 1);
+}
+END_TEST
+
+/* A flush that failed covers nothing, and another one is tried at close. */
+START_TEST(close_flushes)
+{
+	node_run(BLOCK_WRITE, 0, 0, 4096);
+	ck_assert_int_eq(node_close(), 0);
+	ck_assert_int_eq(driver.last_type, BLOCK_FLUSH);
+	node_open_driver(false, false);
+	driver.started_n = 0;
+	ck_assert_int_eq(node_close(), 0);
+	ck_assert_uint_eq(driver.started_n, 0);
+	node_open_driver(false, false);
+	node_run(BLOCK_WRITE, 0, 0, 4096);
+	driver.forced[BLOCK_FLUSH] = true;
+	driver.result[BLOCK_FLUSH] = -ENOSPC;
+	ck_assert_int_eq(node_close(), -ENOSPC);
+	ck_assert_uint_eq(capture_count("flush"), 1);
+	ck_assert_uint_eq(driver.closed, 3);
+}
+END_TEST
+
+static struct block_req *late;
+
+static void release(struct op *op, int res, unsigned int flags)
+{
+	(void)op;
+	(void)res;
+	(void)flags;
+	driver.hold = false;
+	driver_finish_all();
+}
+
+/* block_close() waits for what is in flight, then flushes that, too. */
+START_TEST(close_waits)
+{
+	struct op op = { .done = release };
+
+	driver.hold = true;
+	late = node_submit(1, BLOCK_WRITE, 0, 0, 4096, 0);
+	node_submit(2, BLOCK_TRUNCATE, 0, 0, 4096, 0);
+	uring_post(&node.uring, &op, 0);
+	ck_assert_int_eq(node_close(), 0);
+	ck_assert(node.done[1] && node.done[2]);
+	ck_assert_int_eq(late->result, 4096);
+	ck_assert_int_eq(driver.last_type, BLOCK_FLUSH);
+	ck_assert_uint_eq(driver.closed, 1);
+}
+END_TEST
+
+Suite *suite_block_flush(void)
+{
+	TCase *tc;
+	Suite *s = suite_of("block-flush", &tc);
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, nothing_to_flush);
+	tcase_add_loop_test(tc, after_a_modification, 0, COUNT(modifications));
+	tcase_add_test(tc, after_refused);
+	tcase_add_test(tc, write_ends_during_flush);
+	tcase_add_test(tc, write_in_flight);
+	tcase_add_test(tc, flushes_cross);
+	tcase_add_test(tc, lost);
+	tcase_add_test(tc, close_flushes);
+	tcase_add_test(tc, close_waits);
+	return s;
+}

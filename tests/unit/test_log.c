@@ -1,0 +1,128 @@
+/* Messages: what a line is made of; errno survives. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "loop/log.h"
+#include "suites.h"
+
+START_TEST(lines)
+{
+	capture_start();
+	errno = ENOSPC;
+	log_warn("%s: write", "disk.img");
+	ck_assert_str_eq(capture_last(),
+			 "disk.img: write: No space left on device");
+	log_warnx("%d of %d", 1, 2);
+	ck_assert_str_eq(capture_last(), "1 of 2");
+	log_info("100%%");
+	ck_assert_str_eq(capture_last(), "100%");
+	ck_assert_uint_eq(capture_lines(), 3);
+	errno = 0;
+	log_warn("nothing wrong");
+	ck_assert_str_eq(capture_last(), "nothing wrong");
+}
+END_TEST
+
+START_TEST(keeps_errno)
+{
+	capture_start();
+	errno = EXDEV;
+	log_warn("a");
+	ck_assert_int_eq(errno, EXDEV);
+	log_warnx("b");
+	ck_assert_int_eq(errno, EXDEV);
+	log_info("c");
+	ck_assert_int_eq(errno, EXDEV);
+	log_trace_line("d");
+	ck_assert_int_eq(errno, EXDEV);
+}
+END_TEST
+
+/* To stderr and to syslog as well, where a write may fail. */
+START_TEST(keeps_errno_untapped)
+{
+	int kept = dup(STDERR_FILENO);
+
+	log_set_tap(NULL);
+	close(STDERR_FILENO);
+	errno = EXDEV;
+	log_warn("a");
+	ck_assert_int_eq(errno, EXDEV);
+	log_to_syslog(true);
+	errno = EXDEV;
+	log_warn("a test of rawfuse");
+	ck_assert_int_eq(errno, EXDEV);
+	log_to_syslog(false);
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+}
+END_TEST
+
+START_TEST(to_stderr)
+{
+	FILE *tmp = tmpfile();
+	char buf[64] = "";
+	int kept = dup(STDERR_FILENO);
+
+	log_set_tap(NULL);
+	ck_assert_ptr_nonnull(tmp);
+	fflush(stderr);
+	dup2(fileno(tmp), STDERR_FILENO);
+	errno = EIO;
+	log_warn("x");
+	fflush(stderr);
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	ck_assert_int_gt(pread(fileno(tmp), buf, sizeof(buf) - 1, 0), 0);
+	ck_assert_str_eq(buf, "rawfuse: x: Input/output error\n");
+	fclose(tmp);
+}
+END_TEST
+
+/* A line longer than the buffer is cut, not more. */
+START_TEST(long_lines)
+{
+	static char text[5000];
+
+	capture_start();
+	memset(text, 'x', sizeof(text) - 1);
+	errno = EIO;
+	log_warn("%s", text);
+	log_warnx("%s%s", text, text);
+	ck_assert_uint_eq(capture_lines(), 2);
+	ck_assert_int_eq(errno, EIO);
+}
+END_TEST
+
+START_TEST(traces)
+{
+	capture_start();
+	log_traces = TRACE_RING;
+	log_trace(TRACE_FUSE, "fuse");
+	ck_assert_uint_eq(capture_lines(), 0);
+	log_trace(TRACE_RING, "ring %d", 5);
+	ck_assert_str_eq(capture_last(), "ring 5");
+	log_traces = 0;
+	log_trace(TRACE_RING, "ring");
+	ck_assert_uint_eq(capture_lines(), 1);
+}
+END_TEST
+
+Suite *suite_log(void)
+{
+	TCase *tc;
+	Suite *s = suite_of("log", &tc);
+
+	tcase_add_test(tc, lines);
+	tcase_add_test(tc, keeps_errno);
+	tcase_add_test(tc, long_lines);
+	tcase_add_test(tc, traces);
+	tcase_add_test(tc, keeps_errno_untapped);
+	tcase_add_test(tc, to_stderr);
+	return s;
+}

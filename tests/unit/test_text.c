@@ -1,0 +1,194 @@
+/* Small readers of text: sizes, lists of CPUs, mount(8)'s words. */
+#include "config.h"
+
+#include <errno.h>
+#include <sys/mount.h>
+
+#include "cli/machine.h"
+#include "cli/words.h"
+#include "loop/size.h"
+#include "suites.h"
+
+static const struct {
+	const char *text;
+	int ret;
+	uint64_t bytes;
+} sizes[] = {
+	{ "0", 0, 0 },
+	{ "1", 0, 1 },
+	{ "4096", 0, 4096 },
+	{ "007", 0, 7 },
+	{ "1k", 0, 1024 },
+	{ "1K", 0, 1024 },
+	{ "3m", 0, 3 << 20 },
+	{ "3M", 0, 3 << 20 },
+	{ "2g", 0, 2ULL << 30 },
+	{ "2G", 0, 2ULL << 30 },
+	{ "5t", 0, 5ULL << 40 },
+	{ "5T", 0, 5ULL << 40 },
+	{ "7P", 0, 7ULL << 50 },
+	{ "7p", 0, 7ULL << 50 },
+	{ "15E", 0, 15ULL << 60 },
+	{ "15e", 0, 15ULL << 60 },
+	{ "16E", -ERANGE, 0 },
+	{ "0E", 0, 0 },
+	{ "16383P", 0, 16383ULL << 50 },
+	{ "16384P", -ERANGE, 0 },
+	{ "18446744073709551615", 0, UINT64_MAX },
+	{ "18446744073709551616", -ERANGE, 0 },
+	{ "18014398509481983k", 0, 18014398509481983ULL << 10 },
+	{ "18014398509481984k", -ERANGE, 0 },
+	{ "99999999999999999999999999", -ERANGE, 0 },
+	{ "", -EINVAL, 0 },
+	{ " 1", -EINVAL, 0 },
+	{ "1 ", -EINVAL, 0 },
+	{ "+1", -EINVAL, 0 },
+	{ "-1", -EINVAL, 0 },
+	{ "-0", -EINVAL, 0 },
+	{ "k", -EINVAL, 0 },
+	{ "1kB", -EINVAL, 0 },
+	{ "1KiB", -EINVAL, 0 },
+	{ "1kk", -EINVAL, 0 },
+	{ "1b", -EINVAL, 0 },
+	{ "1.5G", -EINVAL, 0 },
+	{ "1,5G", -EINVAL, 0 },
+	{ "0x10", -EINVAL, 0 },
+	{ "1e3", -EINVAL, 0 },
+	{ "1\n", -EINVAL, 0 },
+	{ "\xb2", -EINVAL, 0 },
+	{ "1\xcb", -EINVAL, 0 },
+};
+
+START_TEST(parses_sizes)
+{
+	uint64_t bytes = 123456789;
+	int ret = size_parse(sizes[_i].text, &bytes);
+
+	ck_assert_msg(ret == sizes[_i].ret, "'%s': %d", sizes[_i].text, ret);
+	if (ret)
+		ck_assert_uint_eq(bytes, 123456789);
+	else
+		ck_assert_uint_eq(bytes, sizes[_i].bytes);
+}
+END_TEST
+
+static const struct {
+	const char *list;
+	unsigned int cpus;
+} lists[] = {
+	{ "0", 1 },
+	{ "0\n", 1 },
+	{ "0-1", 2 },
+	{ "0-3\n", 4 },
+	{ "0-3,8-11", 12 },
+	{ "0,2,4", 5 },
+	{ "8-11,0-3", 12 },
+	{ "5", 6 },
+	{ "0-65533", 65534 },
+	{ "0-65534", 65535 },
+	{ "0-65535", 0 },
+	{ "0-4294967295", 0 },
+	{ "99999999999999999999", 0 },
+	{ "", 0 },
+	{ "\n", 0 },
+	{ "-", 0 },
+	{ "0-", 0 },
+	{ "0,", 0 },
+	{ "0-1,\n", 0 },
+	{ "-1", 0 },
+	{ "0--1", 0 },
+	{ "a", 0 },
+	{ "0-a", 0 },
+	{ "0 1", 0 },
+	{ "0-3:2", 0 },
+	{ "0x3", 0 },
+};
+
+START_TEST(parses_cpus)
+{
+	ck_assert_msg(machine_parse_cpus(lists[_i].list) == lists[_i].cpus,
+		      "'%s': %u", lists[_i].list,
+		      machine_parse_cpus(lists[_i].list));
+}
+END_TEST
+
+START_TEST(this_machine)
+{
+	unsigned int cpus = machine_possible_cpus();
+
+	ck_assert_uint_ge(cpus, 1);
+	ck_assert_uint_lt(cpus, 65536);
+	ck_assert_uint_ge(machine_max_request(), 4096);
+}
+END_TEST
+
+START_TEST(reasons)
+{
+	static const int errs[] = { ENOSYS, ENOMEM, EPERM, EACCES, EIO };
+	size_t i;
+
+	for (i = 0; i < COUNT(errs); i++)
+		ck_assert_ptr_nonnull(machine_why_no_io_uring(errs[i]));
+	ck_assert_str_ne(machine_why_no_io_uring(ENOSYS),
+			 machine_why_no_io_uring(EPERM));
+}
+END_TEST
+
+static const struct {
+	const char *word;
+	bool known;
+	unsigned long before, after;
+} words[] = {
+	{ "defaults", true, MS_NOEXEC, MS_NOEXEC },
+	{ "noauto", true, 0, 0 },
+	{ "user", true, 0, 0 },
+	{ "_netdev", true, 0, 0 },
+	{ "nofail", true, 0, 0 },
+	{ "nosuid", true, 0, 0 },
+	{ "nodev", true, 0, 0 },
+	{ "noexec", true, 0, MS_NOEXEC },
+	{ "exec", true, MS_NOEXEC | MS_NOATIME, MS_NOATIME },
+	{ "sync", true, 0, MS_SYNCHRONOUS },
+	{ "async", true, MS_SYNCHRONOUS, 0 },
+	{ "noatime", true, MS_DIRSYNC, MS_DIRSYNC | MS_NOATIME },
+	{ "atime", true, MS_NOATIME, 0 },
+	{ "relatime", true, 0, MS_RELATIME },
+	{ "lazytime", true, 0, MS_LAZYTIME },
+	{ "nolazytime", true, MS_LAZYTIME, 0 },
+	{ "x-systemd.automount", true, 0, 0 },
+	{ "x-", true, 0, 0 },
+	{ "X-mount.mkdir=0755", true, 0, 0 },
+	{ "comment=anything", true, 0, 0 },
+	{ "comment", false, 1, 1 },
+	{ "", false, 1, 1 },
+	{ "noatim", false, 1, 1 },
+	{ "noatimes", false, 1, 1 },
+	{ "NOATIME", false, 1, 1 },
+	{ "x_y", false, 1, 1 },
+	{ "io_uring=on", false, 1, 1 },
+	{ "suid", false, 1, 1 },
+	{ "dev", false, 1, 1 },
+};
+
+START_TEST(knows_words)
+{
+	unsigned long flags = words[_i].before;
+
+	ck_assert_msg(words_mount(words[_i].word, &flags) == words[_i].known,
+		      "'%s'", words[_i].word);
+	ck_assert_uint_eq(flags, words[_i].after);
+}
+END_TEST
+
+Suite *suite_text(void)
+{
+	TCase *tc;
+	Suite *s = suite_of("text", &tc);
+
+	tcase_add_loop_test(tc, parses_sizes, 0, COUNT(sizes));
+	tcase_add_loop_test(tc, parses_cpus, 0, COUNT(lists));
+	tcase_add_test(tc, this_machine);
+	tcase_add_test(tc, reasons);
+	tcase_add_loop_test(tc, knows_words, 0, COUNT(words));
+	return s;
+}

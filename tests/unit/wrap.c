@@ -1,0 +1,123 @@
+/* System calls that fail on demand. */
+#include "config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "wrap.h"
+
+static struct rule {
+	unsigned int times;
+	int err; /* 0: move fewer bytes */
+	size_t most;
+	unsigned int count;
+	int flags;
+} rules[WRAP_CALLS];
+
+void wrap_reset(void)
+{
+	memset(rules, 0, sizeof(rules));
+}
+
+void wrap_fail(enum wrap_call call, unsigned int times, int err)
+{
+	rules[call].times = times;
+	rules[call].err = err;
+}
+
+void wrap_short(enum wrap_call call, unsigned int times, size_t most)
+{
+	rules[call].times = times;
+	rules[call].err = 0;
+	rules[call].most = most;
+}
+
+unsigned int wrap_count(enum wrap_call call)
+{
+	return rules[call].count;
+}
+
+int wrap_flags(enum wrap_call call)
+{
+	return rules[call].flags;
+}
+
+/* Does this call fail? Else says how many of @len bytes it may move. */
+static int fails(enum wrap_call call, size_t *len)
+{
+	struct rule *r = &rules[call];
+
+	r->count++;
+	if (!r->times)
+		return 0;
+	r->times--;
+	if (r->err) {
+		errno = r->err;
+		return 1;
+	}
+	if (len && *len > r->most)
+		*len = r->most;
+	return 0;
+}
+
+#define WRAP(type, name, ...)            \
+	type __real_##name(__VA_ARGS__); \
+	type __wrap_##name(__VA_ARGS__); \
+	type __wrap_##name(__VA_ARGS__)
+
+WRAP(ssize_t, read, int fd, void *buf, size_t len)
+{
+	return fails(WRAP_READ, &len) ? -1 : __real_read(fd, buf, len);
+}
+
+WRAP(ssize_t, writev, int fd, const struct iovec *iov, int n)
+{
+	return fails(WRAP_WRITEV, NULL) ? -1 : __real_writev(fd, iov, n);
+}
+
+WRAP(ssize_t, pread, int fd, void *buf, size_t len, off_t at)
+{
+	return fails(WRAP_PREAD, &len) ? -1 : __real_pread(fd, buf, len, at);
+}
+
+WRAP(ssize_t, preadv2, int fd, const struct iovec *iov, int n, off_t at,
+     int flags)
+{
+	struct iovec one = *iov;
+
+	rules[WRAP_PREADV2].flags = flags;
+	if (fails(WRAP_PREADV2, &one.iov_len))
+		return -1;
+	return __real_preadv2(fd, n == 1 ? &one : iov, n, at, flags);
+}
+
+WRAP(ssize_t, pwrite, int fd, const void *buf, size_t len, off_t at)
+{
+	return fails(WRAP_PWRITE, &len) ? -1 : __real_pwrite(fd, buf, len, at);
+}
+
+WRAP(int, fsync, int fd)
+{
+	return fails(WRAP_FSYNC, NULL) ? -1 : __real_fsync(fd);
+}
+
+WRAP(int, fdatasync, int fd)
+{
+	return fails(WRAP_FDATASYNC, NULL) ? -1 : __real_fdatasync(fd);
+}
+
+WRAP(int, fallocate, int fd, int mode, off_t at, off_t len)
+{
+	rules[WRAP_FALLOCATE].flags = mode;
+	if (fails(WRAP_FALLOCATE, NULL))
+		return -1;
+	return __real_fallocate(fd, mode, at, len);
+}
+
+WRAP(int, ftruncate, int fd, off_t len)
+{
+	return fails(WRAP_FTRUNCATE, NULL) ? -1 : __real_ftruncate(fd, len);
+}
