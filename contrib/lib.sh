@@ -1,8 +1,8 @@
 # Common to demo.sh and check.sh: packages, build. Sourced, not run.
 
-build_packages='build-essential autoconf automake pkg-config libev-dev liburing-dev'
+build_packages='build-essential autoconf automake pkg-config libev-dev liburing-dev zlib1g-dev libzstd-dev'
 demo_packages='e2fsprogs util-linux'
-check_packages='check fio qemu-utils qemu-system-common e2fsprogs xfsprogs fuse3 valgrind strace mandoc util-linux zlib1g-dev libzstd-dev'
+check_packages='check fio qemu-utils qemu-system-common e2fsprogs xfsprogs fuse3 valgrind strace mandoc util-linux'
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 

@@ -76,7 +76,7 @@ static int serve(struct loop *loop, struct block *b, const struct options *o,
 	struct mount_options mo = {
 		.source = o->fsname ? o->fsname : o->image,
 		.path = o->mountpoint,
-		.read_only = o->read_only,
+		.read_only = b->opt.read_only,
 		.flags = o->mount_flags,
 		.others = o->allow_other,
 	};
@@ -102,10 +102,15 @@ static int export_image(const struct options *o, struct loop *loop,
 	struct block_options bo = {
 		.path = o->image,
 		.format = o->format,
-		.read_only = o->read_only,
+		/* A snapshot is what it was. */
+		.read_only = o->read_only || o->snapshot,
 		.growable = o->growable,
 		.no_lock = o->no_lock,
 		.cache = o->cache,
+		.snapshot = o->snapshot,
+		.backing_format = o->backing_format,
+		.no_backing = o->backing == 1,
+		.metadata_cache = o->metadata_cache,
 	};
 	struct block *b = block_open(loop->uring, &bo);
 	struct mount m = { .fd = -1 };

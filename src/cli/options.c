@@ -50,8 +50,16 @@ static const struct option_spec specs[] = {
 	  "stay in the foreground, messages on stderr" },
 	{ "options", 'o', KIND_LIST, "LIST", 0, 0, 0,
 	  "options as mount(8) writes them: ro,io_uring=on,..." },
-	{ "format", 0, KIND_WORD, "auto|raw|null", AT(format), 0, 0,
+	{ "format", 0, KIND_WORD, "auto|raw|qcow2|null", AT(format), 0, 0,
 	  "what the image is (auto)" },
+	{ "snapshot", 0, KIND_STRING, "NAME|ID", AT(snapshot), 0, 0,
+	  "export this internal snapshot, read-only" },
+	{ "backing", 0, KIND_CHOICE, "auto|off", AT(backing), 0, 0,
+	  "off: refuse an image that has a backing file" },
+	{ "backing-format", 0, KIND_WORD, "raw|qcow2", AT(backing_format), 0, 0,
+	  "of backing files whose format is not recorded" },
+	{ "metadata-cache", 0, KIND_SIZE, "SIZE", AT(metadata_cache), 65536,
+	  1ULL << 30, "for the tables of a qcow2 image" },
 	{ "growable", 0, KIND_FLAG, NULL, AT(growable), 0, 0,
 	  "a write past the end extends the image" },
 	{ "cache", 0, KIND_CHOICE, "auto|direct|host", AT(cache), 0, 0,
@@ -97,8 +105,8 @@ void options_usage(void)
 	puts("Usage: rawfuse [OPTIONS] IMAGE MOUNTPOINT\n"
 	     "\n"
 	     "MOUNTPOINT, a file, then reads and writes the disk inside IMAGE;\n"
-	     "umount MOUNTPOINT ends it. IMAGE is a file, a block device, or\n"
-	     "null:size=SIZE, which stores nothing.\n");
+	     "umount MOUNTPOINT ends it. IMAGE is raw or qcow2, a file or a\n"
+	     "block device; or null:size=SIZE, which stores nothing.\n");
 	for (i = 0; i < SPECS; i++) {
 		const struct option_spec *s = &specs[i];
 		const char *help = s->help, *nl;

@@ -25,6 +25,10 @@ struct options {
 	const char *image, *mountpoint;
 	bool read_only, foreground, growable, no_lock;
 	const char *format;
+	const char *snapshot; /* qcow2: name or ID; NULL: the active disk */
+	const char *backing_format; /* where the image records none */
+	unsigned int backing; /* 0 auto, 1 off */
+	uint64_t metadata_cache; /* bytes; 0: the driver's default */
 	unsigned int io_uring; /* enum uring_mode */
 	unsigned int allow_other; /* enum mount_others */
 	unsigned int cache; /* enum block_cache */
