@@ -16,7 +16,8 @@
  *
  * A flush of what is flushed already completes at once: write_seq counts the
  * modifications that are over, flushed_seq is its value when the last
- * successful flush began.
+ * successful flush began (synced_seq: the last one that covered times, too).
+ * It begins at one: who wrote before us may have left something to flush.
  */
 #include "config.h"
 
@@ -145,19 +146,6 @@ static void start(struct block *b, struct block_req *req)
 	b->driver->submit(b, req);
 }
 
-static void start_waiting(struct block *b)
-{
-	struct block_req *req, *next;
-
-	for (req = b->waiting.first; req && !b->exclusive; req = next) {
-		next = req->next;
-		if (!may_start(b, req))
-			continue;
-		list_remove(&b->waiting, req);
-		start(b, req);
-	}
-}
-
 static void posted(struct op *op, int res, unsigned int flags)
 {
 	struct block_req *req = container_of(op, struct block_req, op);
@@ -182,6 +170,12 @@ static int clamp(const struct block *b, struct block_req *req, int past_end)
 	if (req->length > b->size - req->offset)
 		req->length = b->size - req->offset;
 	return 1;
+}
+
+/* The modifications that a flush like @req need not cover any more. */
+static uint64_t flushed(const struct block *b, const struct block_req *req)
+{
+	return req->flags & BLOCK_FULL_SYNC ? b->synced_seq : b->flushed_seq;
 }
 
 /* 1: run it; else it is over with this result. May shorten the request. */
@@ -218,9 +212,28 @@ static int check(const struct block *b, struct block_req *req)
 	case BLOCK_SEEK_HOLE:
 		return req->offset < b->size ? 1 : -ENXIO;
 	case BLOCK_FLUSH:
-		return b->flushed_seq == b->write_seq ? 0 : 1;
+		return flushed(b, req) == b->write_seq ? 0 : 1;
 	default:
 		return 1;
+	}
+}
+
+static void start_waiting(struct block *b)
+{
+	struct block_req *req, *next;
+	int go;
+
+	for (req = b->waiting.first; req && !b->exclusive; req = next) {
+		next = req->next;
+		if (!may_start(b, req))
+			continue;
+		list_remove(&b->waiting, req);
+		/* What it waited for may have changed the size. */
+		go = check(b, req);
+		if (go == 1)
+			start(b, req);
+		else
+			finish_early(b, req, go);
 	}
 }
 
@@ -260,6 +273,14 @@ static void note_growth(struct block *b, const struct block_req *req)
 		b->size = end;
 }
 
+static void note_flush(struct block *b, const struct block_req *req)
+{
+	if (req->write_seq > b->flushed_seq)
+		b->flushed_seq = req->write_seq;
+	if (req->flags & BLOCK_FULL_SYNC && req->write_seq > b->synced_seq)
+		b->synced_seq = req->write_seq;
+}
+
 void block_complete(struct block_req *req, int64_t result)
 {
 	struct block *b = req->block;
@@ -284,8 +305,8 @@ void block_complete(struct block_req *req, int64_t result)
 	} else if (req->type == BLOCK_FLUSH) {
 		if (result < 0)
 			b->lost = true;
-		else if (req->write_seq > b->flushed_seq)
-			b->flushed_seq = req->write_seq;
+		else
+			note_flush(b, req);
 	}
 	if (b->waiting.first)
 		start_waiting(b);
@@ -342,6 +363,7 @@ struct block *block_open(struct uring *u, const struct block_options *opt)
 	b->uring = u;
 	b->opt = *opt;
 	b->buf_align = 1;
+	b->write_seq = !opt->read_only;
 	if (driver->open(b)) {
 		free(b);
 		return NULL;

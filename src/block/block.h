@@ -128,7 +128,7 @@ struct block {
 	bool closing; /* only flushes are taken any more */
 	struct block_list tracked; /* in-flight modifications */
 	struct block_list waiting;
-	uint64_t write_seq, flushed_seq;
+	uint64_t write_seq, flushed_seq, synced_seq;
 	struct block_stats stats;
 };
 
