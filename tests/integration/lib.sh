@@ -132,7 +132,7 @@ is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # The connection's number, as in /sys/fs/fuse/connections.
 connection_of() {
-	awk -v at="${1// /\\040}" '$5 == at { split($3, d, ":"); n = d[2] } END { print n }' /proc/self/mountinfo
+	AT=${1// /\\040} awk '$5 == ENVIRON["AT"] { split($3, d, ":"); n = d[2] } END { print n }' /proc/self/mountinfo
 }
 
 # start_rawfuse [OPTION...] IMAGE MOUNTPOINT: in the foreground of a process
@@ -281,6 +281,7 @@ finish() {
 # Whatever hangs on a mount ends when its daemon does.
 start_watchdog() {
 	(
+		trap - EXIT INT HUP
 		exec {machine_lock}<&-
 		trap 'kill $! 2>/dev/null; exit' TERM
 		sleep "${WATCHDOG:-240}" &

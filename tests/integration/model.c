@@ -97,6 +97,8 @@ static void range(size_t *at, size_t *len)
 	*len -= *len % unit;
 	if (*len > CHUNK_MOST)
 		*len = CHUNK_MOST;
+	if (*len > most)
+		*len = most;
 	if (*at + *len > most)
 		*at = most - *len;
 	what_at = *at;
