@@ -1,6 +1,7 @@
 /* Who may run beside whom: truncation alone, shared granules in turn. */
 #include "config.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "capture.h"
@@ -135,8 +136,8 @@ START_TEST(types_beside)
 
 	if (one == BLOCK_FLUSH || two == BLOCK_FLUSH) /* make it needed */
 		node.block->write_seq++;
-	node_submit(0, one, 0, one == BLOCK_TRUNCATE ? 0 : 512, 512, 0);
-	node_submit(1, two, 0, two == BLOCK_TRUNCATE ? 0 : 512, 512, 0);
+	node_submit(0, one, 0, one == BLOCK_TRUNCATE ? 0 : 512, 8192, 0);
+	node_submit(1, two, 0, two == BLOCK_TRUNCATE ? 0 : 512, 8192, 0);
 	ck_assert(running(0));
 	ck_assert_int_eq(running(1),
 			 !alone && !(modifies[one] && modifies[two]));
@@ -203,6 +204,26 @@ START_TEST(truncate_fails)
 	driver_finish_with(0, -5);
 	ck_assert(running(1));
 	ck_assert_uint_eq(node.block->size, size);
+}
+END_TEST
+
+/* What it waited for may have cut the image: it is checked once more. */
+START_TEST(checked_again)
+{
+	node.block->opt.growable = false;
+	node_submit(0, BLOCK_TRUNCATE, 0, 0, 10000, 0);
+	node_submit(1, BLOCK_READ, 0, 9000, G, 0);
+	node_submit(2, BLOCK_READ, 0, 10000, G, 0);
+	node_submit(3, BLOCK_WRITE, 0, 8192, G, 0);
+	node_submit(4, BLOCK_WRITE, 0, 12288, G, 0);
+	node_submit(5, BLOCK_SEEK_DATA, 0, 12288, 0, 0);
+	finish(0);
+	node_drain();
+	ck_assert(running(1) && node.reqs[1].length == 1000);
+	ck_assert(node.done[2] && node.reqs[2].result == 0);
+	ck_assert(running(3) && node.reqs[3].length == 10000 - 8192);
+	ck_assert(node.done[4] && node.reqs[4].result == -ENOSPC);
+	ck_assert(node.done[5] && node.reqs[5].result == -ENXIO);
 }
 END_TEST
 
@@ -311,6 +332,7 @@ Suite *suite_block_order(void)
 	tcase_add_test(tc, no_granule);
 	tcase_add_test(tc, truncate_is_alone);
 	tcase_add_test(tc, truncate_fails);
+	tcase_add_test(tc, checked_again);
 	tcase_add_test(tc, in_turn);
 	tcase_add_test(tc, not_overtaken);
 	tcase_add_test(tc, aligned_behind_waiting);

@@ -42,6 +42,7 @@ static void teardown(void)
 static void restart(bool read_only, bool growable)
 {
 	fake_free(f);
+	driver.started_n = 0; /* closing flushed */
 	start(read_only, growable);
 }
 
@@ -375,6 +376,27 @@ START_TEST(opens)
 }
 END_TEST
 
+/* Only what can grow again is cut. */
+START_TEST(open_truncates)
+{
+	uint32_t flags = 0;
+
+	ck_assert_int_eq(do_open(_i, O_RDWR | O_TRUNC, &flags), 0);
+	ck_assert_uint_eq(f->block->size, SIZE);
+	ck_assert_uint_eq(driver.started_n, 0);
+	restart(false, true);
+	driver.forced[BLOCK_TRUNCATE] = true;
+	driver.result[BLOCK_TRUNCATE] = -EIO;
+	ck_assert_int_eq(do_open(_i, O_RDWR | O_TRUNC, &flags), -EIO);
+	ck_assert_uint_eq(f->block->size, SIZE);
+	driver.forced[BLOCK_TRUNCATE] = false;
+	flags = 0;
+	ck_assert_int_eq(do_open(_i, O_WRONLY | O_TRUNC, &flags), 0);
+	ck_assert_uint_eq(flags, FOPEN_KEEP_CACHE);
+	ck_assert_uint_eq(f->block->size, 0);
+}
+END_TEST
+
 START_TEST(statfs)
 {
 	const struct fake_answer *a = fake_ask(f, _i, FUSE_STATFS, NULL, 0);
@@ -427,6 +449,7 @@ Suite *suite_io(void)
 	tcase_add_loop_test(tc, punch_past_the_end, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, seeks, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, opens, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, open_truncates, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, statfs, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, fsyncs, 0, FAKE_WAYS);
 	return s;
