@@ -125,6 +125,19 @@ term_second() {
 	check_load
 }
 
+# Two at once: the second comes while the first is still unmounting.
+term_twice() {
+	fresh
+	mount_rawfuse --grace=600 "$image" "$file"
+	start_load
+	kill -TERM "$daemon"
+	kill -INT "$daemon"
+	wait_daemon 0
+	check_load
+	no_mounts || fail "two signals left a mount"
+	[[ ! -e $file ]] || fail "the mountpoint is left"
+}
+
 # Busy, but the user closes in time.
 term_graceful() {
 	fresh
@@ -241,13 +254,14 @@ times() {
 
 # 50 by each transport: 100 in all.
 unmounts() {
-	times 10 umount_idle
+	times 7 umount_idle
 	times 8 umount_busy
 	times 4 umount_lazy
 	times 4 umount_force
 	times 10 term_busy
 	times 6 term_open_close
 	times 4 term_second
+	times 3 term_twice
 	times 4 term_graceful
 }
 
