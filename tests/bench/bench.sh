@@ -179,8 +179,10 @@ run_workloads() {
 	while read -r name engine depth rw bs; do
 		[ -n "$name" ] || continue
 		[ -z "$server" ] || before=$(cpu_ticks)
-		value=$(run_fio "$engine" "$depth" "$rw" "$bs" $direct) ||
-			die "$server_name: fio failed"
+		value=$(run_fio "$engine" "$depth" "$rw" "$bs" $direct) || {
+			say "$server_name: fio failed"
+			return 0
+		}
 		[ -z "$server" ] || after=$(cpu_ticks)
 		[ "$value" -gt 0 ] || say "$name: fio counted nothing"
 		add "$mode/$server_name/$name" "$value"
