@@ -237,12 +237,13 @@ each_transport() {
 }
 
 clean_up() {
-	local status=$? i left= p
+	local status=$? i left= p loops
 	trap - EXIT
 	set +u
 	cd / || exit 1
 	[[ -z $watchdog ]] || kill "$watchdog" 2>/dev/null
-	left=$(our_mounts)$(our_loops)$(our_processes)
+	loops=$(our_loops) # known by names that unmounting takes away
+	left=$(our_mounts)$loops$(our_processes)
 	if [[ $status == 0 && -n $left ]]; then
 		say "FAIL: left behind: $left"
 		status=1
@@ -255,7 +256,7 @@ clean_up() {
 	done
 	for i in 1 2 3; do
 		our_mounts | while IFS= read -r p; do umount -l "$p"; done
-		for p in $(our_loops); do losetup -d "$p"; done
+		for p in $loops; do losetup -d "$p"; done
 	done 2>/dev/null
 	for ((i = ${#restores[@]} - 1; i >= 0; i--)); do
 		eval "${restores[i]}"
@@ -287,7 +288,7 @@ start_watchdog() {
 		sleep "${WATCHDOG:-240}" &
 		wait $!
 		say "watchdog: time is up: ending the daemons"
-		kill -9 $(<"$dir/daemons") $(our_processes)
+		kill -9 $(<"$dir/daemons") $(our_processes) 2>/dev/null
 	) &
 	watchdog=$!
 }

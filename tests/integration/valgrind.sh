@@ -23,7 +23,7 @@ session() {
 	local cache=host
 	[[ $transport == off ]] || cache=direct
 	make_image disk.img 1000001
-	mount_rawfuse --cache=$cache --queue-depth=8 --growable "$image" "$file"
+	mount_rawfuse --cache=$cache -o queue_depth=8,growable "$image" "$file"
 	"$helpers/model" run -g -s 3 -n "${MODEL_OPERATIONS:-300}" -m 1100000 "$file" "$dir/copy" ||
 		fail "the model"
 	report
