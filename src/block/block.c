@@ -7,11 +7,11 @@
  * - A TRUNCATE runs alone: it waits until nothing is in flight, and what
  *   comes after it waits for it.
  * - With O_DIRECT a modification that is not aligned goes through the host's
- *   page cache (raw.c). A page has neighbours: were one of them written
- *   directly at the same time, the page could carry their old bytes back to
- *   the disk. So where b->granule is set, a modification that is not aligned
- *   runs beside none that touches one of its granules. As long as all is
- *   aligned this costs one comparison a request.
+ *   page cache (raw.c), in folios of who knows what size. Were another part of
+ *   the folio written directly at the same time, the folio could carry its old
+ *   bytes back to the disk. So where b->granule is set, a modification that is
+ *   not aligned runs beside no other one. As long as all is aligned this costs
+ *   one comparison a request.
  * Who has to wait stands in one list, first come, first served.
  *
  * A flush of what is flushed already completes at once: write_seq counts the
@@ -57,7 +57,6 @@ static bool is_modification(const struct block_req *req)
 	}
 }
 
-/* A list that a request stands in at most once. */
 static void list_append(struct block_list *list, struct block_req *req)
 {
 	req->next = NULL;
@@ -83,21 +82,13 @@ static void list_remove(struct block_list *list, struct block_req *req)
 
 static bool is_aligned(const struct block *b, const struct block_req *req)
 {
-	if ((req->offset | req->length) & (b->granule - 1))
+	uint32_t granule = b->granule;
+
+	if (req->type != BLOCK_WRITE)
+		granule = b->hole_granule;
+	else if ((uintptr_t)req->buf & (b->buf_align - 1))
 		return false;
-	return req->type != BLOCK_WRITE ||
-	       !((uintptr_t)req->buf & (b->buf_align - 1));
-}
-
-static bool share_granule(const struct block *b, const struct block_req *one,
-			  const struct block_req *two)
-{
-	uint64_t mask = ~(uint64_t)(b->granule - 1);
-	uint64_t one_end = one->offset + one->length + b->granule - 1;
-	uint64_t two_end = two->offset + two->length + b->granule - 1;
-
-	return (one->offset & mask) < (two_end & mask) &&
-	       (two->offset & mask) < (one_end & mask);
+	return !((req->offset | req->length) & (granule - 1));
 }
 
 static bool conflict(const struct block *b, const struct block_req *one,
@@ -107,8 +98,7 @@ static bool conflict(const struct block *b, const struct block_req *one,
 		return true;
 	if (!b->granule || !is_modification(one) || !is_modification(two))
 		return false;
-	return (!is_aligned(b, one) || !is_aligned(b, two)) &&
-	       share_granule(b, one, two);
+	return !is_aligned(b, one) || !is_aligned(b, two);
 }
 
 /* May @req run beside what is in flight and what waited before it? */
@@ -124,13 +114,9 @@ static bool may_start(const struct block *b, const struct block_req *req)
 	     other = other->next)
 		if (conflict(b, req, other))
 			return false;
-	if (!b->granule || !is_modification(req) ||
-	    (!b->alone && is_aligned(b, req)))
+	if (!b->granule || !is_modification(req))
 		return true;
-	for (other = b->tracked.first; other; other = other->next)
-		if (conflict(b, req, other))
-			return false;
-	return true;
+	return !b->alone && (!b->modifying || is_aligned(b, req));
 }
 
 static void start(struct block *b, struct block_req *req)
@@ -139,8 +125,8 @@ static void start(struct block *b, struct block_req *req)
 	if (req->type == BLOCK_TRUNCATE)
 		b->exclusive = true;
 	if (b->granule && is_modification(req)) {
-		list_append(&b->tracked, req);
-		b->alone += !is_aligned(b, req);
+		b->modifying++;
+		b->alone = !is_aligned(b, req);
 	}
 	req->write_seq = b->write_seq;
 	b->driver->submit(b, req);
@@ -225,11 +211,11 @@ static void start_waiting(struct block *b)
 
 	for (req = b->waiting.first; req && !b->exclusive; req = next) {
 		next = req->next;
-		if (!may_start(b, req))
-			continue;
-		list_remove(&b->waiting, req);
 		/* What it waited for may have changed the size. */
 		go = check(b, req);
+		if (go == 1 && !may_start(b, req))
+			continue;
+		list_remove(&b->waiting, req);
 		if (go == 1)
 			start(b, req);
 		else
@@ -299,8 +285,8 @@ void block_complete(struct block_req *req, int64_t result)
 			note_growth(b, req);
 		}
 		if (b->granule) {
-			list_remove(&b->tracked, req);
-			b->alone -= !is_aligned(b, req);
+			b->modifying--;
+			b->alone = false;
 		}
 	} else if (req->type == BLOCK_FLUSH) {
 		if (result < 0)

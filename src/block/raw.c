@@ -5,7 +5,7 @@
  * host's page cache, the direct one (O_DIRECT) past it. With direct I/O in
  * use, what is not aligned goes by the host descriptor: the page cache is the
  * bounce buffer, and the kernel keeps both views of the file in step as long
- * as they do not touch one page at the same time, which block.c sees to
+ * as they are not modified at the same time, which block.c sees to
  * (b->granule). So an image may have any size, and a write any end.
  *
  * Reads through the page cache try preadv2(RWF_NOWAIT) first: what is cached
@@ -31,7 +31,6 @@
 #include "loop/log.h"
 
 #define MAX_STEP (1u << 30) /* bytes in one read or write */
-#define MAX_GRANULE (64u << 10)
 
 struct raw {
 	struct block *block;
@@ -390,11 +389,10 @@ static bool find_alignment(struct raw *raw, const struct stat *st)
 	}
 	if (!power_of_two(raw->dio_align) || !power_of_two(b->buf_align))
 		return false;
-	b->granule = page;
-	if (power_of_two(blksize) && blksize > b->granule)
-		b->granule = blksize < MAX_GRANULE ? blksize : MAX_GRANULE;
-	if (raw->dio_align > b->granule)
-		b->granule = raw->dio_align;
+	b->granule = raw->dio_align;
+	b->hole_granule = page > raw->dio_align ? page : raw->dio_align;
+	if (power_of_two(blksize) && blksize > b->hole_granule)
+		b->hole_granule = blksize;
 	return true;
 }
 

@@ -212,6 +212,8 @@ START_TEST(checked_again)
 	ck_assert(running(1) && node.reqs[1].length == 1000);
 	ck_assert(node.done[2] && node.reqs[2].result == 0);
 	ck_assert(running(3) && node.reqs[3].length == 10000 - 8192);
+	finish(3); /* cut so, it is not aligned any more: 4 waits for it */
+	node_drain();
 	ck_assert(node.done[4] && node.reqs[4].result == -ENOSPC);
 	ck_assert(node.done[5] && node.reqs[5].result == -ENXIO);
 }
