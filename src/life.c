@@ -12,7 +12,8 @@
  * | an abort brings no end      | stop all the same after LAST_RESORT        |
  *
  * Unmounting may wait for answers that only this process gives, so a child
- * does it. In every case but kill -9, main() flushes the image afterwards.
+ * does it. In every case but kill -9, main() flushes the image afterwards,
+ * with signals held: nothing interrupts that.
  */
 #include "config.h"
 
@@ -46,15 +47,18 @@ struct life {
 	ev_timer grace, last_resort;
 };
 
+static void abort_now(struct life *l);
+
 static void start_undo(struct life *l, bool lazy)
 {
 	pid_t pid = mount_undo_start(l->mount, lazy);
 
+	l->detached = lazy;
 	if (pid < 0) {
 		log_warnx("%s: unmount: %s", l->mount->path, strerror(-pid));
+		abort_now(l);
 		return;
 	}
-	l->detached = lazy;
 	ev_child_set(&l->undo, pid, 0);
 	ev_child_start(l->loop->ev, &l->undo);
 }
@@ -80,34 +84,40 @@ static void abort_now(struct life *l)
 	ev_timer_start(l->loop->ev, &l->last_resort);
 }
 
-/* The child that unmounts has ended; its status is an errno. */
+/*
+ * The child that unmounts has ended; its status is an errno. Whatever it says,
+ * the connection may live on, through open files or in another mount
+ * namespace: grace runs in any case.
+ */
 static void undo_cb(struct ev_loop *ev, ev_child *w, int revents)
 {
 	struct life *l = w->data;
 	int err = WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : ECHILD;
+	bool first = !l->detached;
 
 	(void)revents;
 	ev_child_stop(ev, w);
+	l->mount->undo = 0;
 	log_trace(TRACE_LIFE, "unmount: %s", strerror(err));
-	if (!err || l->session->ended)
+	if (l->session->ended || l->aborted)
 		return;
-	if (l->detached) {
-		if (err != EINVAL) /* EINVAL: it is unmounted already */
-			log_warnx("%s: unmount: %s", l->mount->path,
-				  strerror(err));
-		abort_now(l);
-		return;
+	if (first) {
+		l->detached = true;
+		ev_timer_set(&l->grace, (double)l->options->grace, 0.);
+		ev_timer_start(ev, &l->grace);
 	}
-	if (err == EBUSY)
-		log_info("%s: busy: detached; what is open is served for %llu "
-			 "seconds more",
-			 l->mount->path,
-			 (unsigned long long)l->options->grace);
-	start_undo(l, true);
-	if (l->aborted)
+	if (!err || err == EINVAL) /* EINVAL: it is unmounted already */
 		return;
-	ev_timer_set(&l->grace, (double)l->options->grace, 0.);
-	ev_timer_start(ev, &l->grace);
+	if (first) {
+		log_info("%s: %s: detached; what is open is served for %llu "
+			 "seconds more",
+			 l->mount->path, strerror(err),
+			 (unsigned long long)l->options->grace);
+		start_undo(l, true);
+	} else {
+		log_warnx("%s: unmount: %s", l->mount->path, strerror(err));
+		abort_now(l);
+	}
 }
 
 static void grace_cb(struct ev_loop *ev, ev_timer *w, int revents)
@@ -221,6 +231,18 @@ static void unwatch(struct life *l, ev_signal *w)
 	ev_signal_stop(l->loop->ev, w);
 }
 
+void life_hold_signals(bool hold)
+{
+	static const int signums[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < sizeof(signums) / sizeof(*signums); i++)
+		sigaddset(&set, signums[i]);
+	sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 static void start_watchers(struct life *l)
 {
 	watch(l, &l->term, stop_cb, SIGTERM);
@@ -261,8 +283,10 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	l.loop->on_quiet = on_quiet;
 	signal(SIGPIPE, SIG_IGN);
 	start_watchers(&l);
+	life_hold_signals(false);
 	session_start(s);
 	loop_run(l.loop);
+	life_hold_signals(true);
 	stop_watchers(&l);
 	dev_stop(s->dev);
 	return s->failed;

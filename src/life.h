@@ -14,4 +14,10 @@
 int life_run(struct session *s, struct mount *m, const struct options *o,
 	     int ready_fd);
 
+/*
+ * Holds back the signals that life_run() answers: before the mount, when they
+ * would leave it behind, and from its return to the end of the process.
+ */
+void life_hold_signals(bool hold);
+
 #endif

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,8 @@ static struct session_config session_config(const struct options *o,
  */
 static int make_ring(struct uring *u, const struct options *o)
 {
-	unsigned int n = machine_possible_cpus() *
-			 (unsigned int)o->queue_depth;
+	unsigned int cpus = machine_possible_cpus();
+	unsigned int n = (cpus ? cpus : 1) * (unsigned int)o->queue_depth;
 	unsigned int sqes = 2 * n < SQES_MOST ? 2 * n : SQES_MOST;
 	int ret;
 
@@ -69,10 +70,20 @@ static int make_ring(struct uring *u, const struct options *o)
 	return uring_init_emulated(u, sqes);
 }
 
+/* What lives as long as the process serves. */
+struct server {
+	const struct options *options;
+	int ready_fd; /* daemon_fork()'s */
+	struct uring uring;
+	struct loop loop;
+	struct mount mount;
+	struct session *session;
+};
+
 /* Mounts and serves; the image is open. Returns the exit status so far. */
-static int serve(struct loop *loop, struct block *b, const struct options *o,
-		 struct mount *m, struct session **session, int ready_fd)
+static int serve(struct server *srv, struct block *b)
 {
+	const struct options *o = srv->options;
 	struct mount_options mo = {
 		.source = o->fsname ? o->fsname : o->image,
 		.path = o->mountpoint,
@@ -82,23 +93,20 @@ static int serve(struct loop *loop, struct block *b, const struct options *o,
 	};
 	struct session_config cfg;
 
-	if (mount_start(m, &mo))
+	life_hold_signals(true);
+	if (mount_start(&srv->mount, &mo))
 		return EXIT_FAILURE;
-	cfg = session_config(o, m);
-	*session = session_new(loop, b, &cfg, m->fd);
-	if (*session)
-		return life_run(*session, m, o, ready_fd);
-	close(m->fd);
+	cfg = session_config(o, &srv->mount);
+	srv->session = session_new(&srv->loop, b, &cfg, srv->mount.fd);
+	if (srv->session)
+		return life_run(srv->session, &srv->mount, o, srv->ready_fd);
+	close(srv->mount.fd);
 	return EXIT_FAILURE;
 }
 
-/*
- * With the ring and the loop there. The mountpoint that was made here and the
- * pidfile go last: who sees them gone knows that all is flushed.
- */
-static int export_image(const struct options *o, struct loop *loop,
-			struct session **session, int ready_fd)
+static int export_image(struct server *srv)
 {
+	const struct options *o = srv->options;
 	struct block_options bo = {
 		.path = o->image,
 		.format = o->format,
@@ -112,38 +120,41 @@ static int export_image(const struct options *o, struct loop *loop,
 		.no_backing = o->backing == 1,
 		.metadata_cache = o->metadata_cache,
 	};
-	struct block *b = block_open(loop->uring, &bo);
-	struct mount m = { .fd = -1 };
+	struct block *b = block_open(&srv->uring, &bo);
 	int status;
 
 	if (!b)
 		return EXIT_FAILURE;
-	status = serve(loop, b, o, &m, session, ready_fd);
+	status = serve(srv, b);
 	if (block_close(b))
 		status = EXIT_FAILURE;
-	mount_finish(&m);
-	daemon_remove_pidfile();
 	return status;
 }
 
-static int with_ring(const struct options *o, int ready_fd)
+/*
+ * The ring may hold entries in the session's memory, so it goes before it.
+ * The mountpoint that was made here and the pidfile go last: who sees them
+ * gone knows that all is flushed.
+ */
+static int run_server(const struct options *o, int ready_fd)
 {
-	struct session *session = NULL;
+	struct server srv = { .options = o,
+			      .ready_fd = ready_fd,
+			      .mount.fd = -1 };
 	int status = EXIT_FAILURE;
-	struct loop loop;
-	struct uring u;
 
-	if (make_ring(&u, o))
+	if (make_ring(&srv.uring, o))
 		return EXIT_FAILURE;
-	if (loop_init(&loop, &u)) {
+	if (loop_init(&srv.loop, &srv.uring)) {
 		log_warnx("libev: no event loop");
 	} else {
-		status = export_image(o, &loop, &session, ready_fd);
-		loop_exit(&loop);
+		status = export_image(&srv);
+		loop_exit(&srv.loop);
 	}
-	/* The ring may hold entries in the session's memory: it goes first. */
-	uring_exit(&u);
-	session_free(session);
+	uring_exit(&srv.uring);
+	session_free(srv.session);
+	mount_finish(&srv.mount);
+	daemon_remove_pidfile();
 	return status;
 }
 
@@ -174,14 +185,28 @@ static int run(const struct options *o)
 		if (ready_fd < 0)
 			return EXIT_FAILURE;
 	}
-	return with_ring(o, ready_fd);
+	return run_server(o, ready_fd);
+}
+
+/* Without them the image could become file descriptor 2. */
+static void have_standard_files(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
 int main(int argc, char **argv)
 {
 	struct options o;
-	int status = options_parse(&o, argc, argv);
+	int status;
 
+	have_standard_files();
+	status = options_parse(&o, argc, argv);
 	if (!status)
 		status = run(&o);
 	options_free(&o);

@@ -35,7 +35,7 @@ static void report_entries(const struct session *s)
 	size_t used = 0;
 	unsigned int i;
 
-	if (!s->ring) {
+	if (!s->by_uring) {
 		log_info("transport: dev_fuse depth=%u", s->cfg.queue_depth);
 		return;
 	}

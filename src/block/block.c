@@ -7,16 +7,17 @@
  * - A TRUNCATE runs alone: it waits until nothing is in flight, and what
  *   comes after it waits for it.
  * - With O_DIRECT a modification that is not aligned goes through the host's
- *   page cache (raw.c). A page has neighbours: were one of them written
- *   directly at the same time, the page could carry their old bytes back to
- *   the disk. So where b->granule is set, a modification that is not aligned
- *   runs beside none that touches one of its granules. As long as all is
- *   aligned this costs one comparison a request.
+ *   page cache (raw.c), in folios of who knows what size. Were another part of
+ *   the folio written directly at the same time, the folio could carry its old
+ *   bytes back to the disk. So where b->granule is set, a modification that is
+ *   not aligned runs beside no other one. As long as all is aligned this costs
+ *   one comparison a request.
  * Who has to wait stands in one list, first come, first served.
  *
  * A flush of what is flushed already completes at once: write_seq counts the
  * modifications that are over, flushed_seq is its value when the last
- * successful flush began.
+ * successful flush began (synced_seq: the last one that covered times, too).
+ * It begins at one: who wrote before us may have left something to flush.
  */
 #include "config.h"
 
@@ -56,7 +57,6 @@ static bool is_modification(const struct block_req *req)
 	}
 }
 
-/* A list that a request stands in at most once. */
 static void list_append(struct block_list *list, struct block_req *req)
 {
 	req->next = NULL;
@@ -82,21 +82,13 @@ static void list_remove(struct block_list *list, struct block_req *req)
 
 static bool is_aligned(const struct block *b, const struct block_req *req)
 {
-	if ((req->offset | req->length) & (b->granule - 1))
+	uint32_t granule = b->granule;
+
+	if (req->type != BLOCK_WRITE)
+		granule = b->hole_granule;
+	else if ((uintptr_t)req->buf & (b->buf_align - 1))
 		return false;
-	return req->type != BLOCK_WRITE ||
-	       !((uintptr_t)req->buf & (b->buf_align - 1));
-}
-
-static bool share_granule(const struct block *b, const struct block_req *one,
-			  const struct block_req *two)
-{
-	uint64_t mask = ~(uint64_t)(b->granule - 1);
-	uint64_t one_end = one->offset + one->length + b->granule - 1;
-	uint64_t two_end = two->offset + two->length + b->granule - 1;
-
-	return (one->offset & mask) < (two_end & mask) &&
-	       (two->offset & mask) < (one_end & mask);
+	return !((req->offset | req->length) & (granule - 1));
 }
 
 static bool conflict(const struct block *b, const struct block_req *one,
@@ -106,8 +98,7 @@ static bool conflict(const struct block *b, const struct block_req *one,
 		return true;
 	if (!b->granule || !is_modification(one) || !is_modification(two))
 		return false;
-	return (!is_aligned(b, one) || !is_aligned(b, two)) &&
-	       share_granule(b, one, two);
+	return !is_aligned(b, one) || !is_aligned(b, two);
 }
 
 /* May @req run beside what is in flight and what waited before it? */
@@ -123,13 +114,9 @@ static bool may_start(const struct block *b, const struct block_req *req)
 	     other = other->next)
 		if (conflict(b, req, other))
 			return false;
-	if (!b->granule || !is_modification(req) ||
-	    (!b->alone && is_aligned(b, req)))
+	if (!b->granule || !is_modification(req))
 		return true;
-	for (other = b->tracked.first; other; other = other->next)
-		if (conflict(b, req, other))
-			return false;
-	return true;
+	return !b->alone && (!b->modifying || is_aligned(b, req));
 }
 
 static void start(struct block *b, struct block_req *req)
@@ -138,24 +125,11 @@ static void start(struct block *b, struct block_req *req)
 	if (req->type == BLOCK_TRUNCATE)
 		b->exclusive = true;
 	if (b->granule && is_modification(req)) {
-		list_append(&b->tracked, req);
-		b->alone += !is_aligned(b, req);
+		b->modifying++;
+		b->alone = !is_aligned(b, req);
 	}
 	req->write_seq = b->write_seq;
 	b->driver->submit(b, req);
-}
-
-static void start_waiting(struct block *b)
-{
-	struct block_req *req, *next;
-
-	for (req = b->waiting.first; req && !b->exclusive; req = next) {
-		next = req->next;
-		if (!may_start(b, req))
-			continue;
-		list_remove(&b->waiting, req);
-		start(b, req);
-	}
 }
 
 static void posted(struct op *op, int res, unsigned int flags)
@@ -182,6 +156,12 @@ static int clamp(const struct block *b, struct block_req *req, int past_end)
 	if (req->length > b->size - req->offset)
 		req->length = b->size - req->offset;
 	return 1;
+}
+
+/* The modifications that a flush like @req need not cover any more. */
+static uint64_t flushed(const struct block *b, const struct block_req *req)
+{
+	return req->flags & BLOCK_FULL_SYNC ? b->synced_seq : b->flushed_seq;
 }
 
 /* 1: run it; else it is over with this result. May shorten the request. */
@@ -218,9 +198,28 @@ static int check(const struct block *b, struct block_req *req)
 	case BLOCK_SEEK_HOLE:
 		return req->offset < b->size ? 1 : -ENXIO;
 	case BLOCK_FLUSH:
-		return b->flushed_seq == b->write_seq ? 0 : 1;
+		return flushed(b, req) == b->write_seq ? 0 : 1;
 	default:
 		return 1;
+	}
+}
+
+static void start_waiting(struct block *b)
+{
+	struct block_req *req, *next;
+	int go;
+
+	for (req = b->waiting.first; req && !b->exclusive; req = next) {
+		next = req->next;
+		/* What it waited for may have changed the size. */
+		go = check(b, req);
+		if (go == 1 && !may_start(b, req))
+			continue;
+		list_remove(&b->waiting, req);
+		if (go == 1)
+			start(b, req);
+		else
+			finish_early(b, req, go);
 	}
 }
 
@@ -260,6 +259,14 @@ static void note_growth(struct block *b, const struct block_req *req)
 		b->size = end;
 }
 
+static void note_flush(struct block *b, const struct block_req *req)
+{
+	if (req->write_seq > b->flushed_seq)
+		b->flushed_seq = req->write_seq;
+	if (req->flags & BLOCK_FULL_SYNC && req->write_seq > b->synced_seq)
+		b->synced_seq = req->write_seq;
+}
+
 void block_complete(struct block_req *req, int64_t result)
 {
 	struct block *b = req->block;
@@ -278,14 +285,14 @@ void block_complete(struct block_req *req, int64_t result)
 			note_growth(b, req);
 		}
 		if (b->granule) {
-			list_remove(&b->tracked, req);
-			b->alone -= !is_aligned(b, req);
+			b->modifying--;
+			b->alone = false;
 		}
 	} else if (req->type == BLOCK_FLUSH) {
 		if (result < 0)
 			b->lost = true;
-		else if (req->write_seq > b->flushed_seq)
-			b->flushed_seq = req->write_seq;
+		else
+			note_flush(b, req);
 	}
 	if (b->waiting.first)
 		start_waiting(b);
@@ -342,6 +349,7 @@ struct block *block_open(struct uring *u, const struct block_options *opt)
 	b->uring = u;
 	b->opt = *opt;
 	b->buf_align = 1;
+	b->write_seq = !opt->read_only;
 	if (driver->open(b)) {
 		free(b);
 		return NULL;

@@ -60,7 +60,7 @@ struct block_req {
 
 	/* block.c's: */
 	struct block *block;
-	struct block_req *prev, *next; /* tracked, or waiting */
+	struct block_req *prev, *next; /* waiting */
 	uint64_t write_seq;
 
 	/* The driver's, between submit and block_complete(): */
@@ -71,7 +71,7 @@ struct block_req {
 
 struct block_driver {
 	const char *name;
-	/* May set in @b: size, granule. Logs one line on error; -errno. */
+	/* May set in @b: size, granules, buf_align, direct. Logs one line on error; -errno. */
 	int (*open)(struct block *b);
 	/* Takes one request; it ends in block_complete(), not before return. */
 	void (*submit)(struct block *b, struct block_req *req);
@@ -113,22 +113,23 @@ struct block {
 	struct block_options opt; /* the strings are the caller's */
 	uint64_t size; /* bytes */
 	/*
-	 * Writes that are not aligned to this many bytes share a unit with
-	 * their neighbours and must not run beside them; 0: they may.
+	 * A WRITE that is not aligned to granule, or a DISCARD, ZERO or
+	 * ALLOCATE to hole_granule (bytes), runs beside no other modification;
+	 * 0: all may run beside one another.
 	 */
-	uint32_t granule;
+	uint32_t granule, hole_granule;
 	uint32_t buf_align; /* of a buffer that counts as aligned */
 	bool direct; /* O_DIRECT is in use */
 	bool lost; /* a flush failed: what was written may be gone */
 
 	/* block.c's: */
 	unsigned int in_flight;
-	unsigned int alone; /* in-flight requests that share units */
+	unsigned int modifying; /* of these, where there is a granule */
+	bool alone; /* the one that modifies is not aligned */
 	bool exclusive; /* a TRUNCATE runs */
 	bool closing; /* only flushes are taken any more */
-	struct block_list tracked; /* in-flight modifications */
 	struct block_list waiting;
-	uint64_t write_seq, flushed_seq;
+	uint64_t write_seq, flushed_seq, synced_seq;
 	struct block_stats stats;
 };
 

@@ -5,17 +5,18 @@
  * it looks whether anybody holds the opposite. First take, then look: two
  * that start at once both see each other, and at worst both give up.
  *
- * The locks are open file description locks: they end with the descriptor,
- * survive fork(), and are not dropped when another descriptor of the same
- * file is closed. They have a descriptor of their own: the kernel drops a file
- * that a ring has registered only some time after the process has ended, and
- * whoever starts it again would be refused by its own past.
+ * The locks are open file description locks: they survive fork(), are not
+ * dropped when another descriptor of the same file is closed, and end with
+ * the last user of the description. One of these is the ring that has the
+ * file registered, and the kernel takes rings down some time after their
+ * process has ended, when the last write is over. That is as long as the lock
+ * should hold; so a clean end releases it by hand, and a start has patience.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "block/lock.h"
@@ -23,6 +24,7 @@
 
 #define PERM_USED 100
 #define PERM_UNSHARED 200
+#define PATIENCE 50 /* tries of 20 ms */
 
 enum perm {
 	PERM_CONSISTENT_READ = 0,
@@ -64,7 +66,15 @@ static int held(int fd, off_t byte)
 	return fl.l_type != F_UNLCK;
 }
 
-static int conflict(const char *path, int perm, bool used_by_them)
+void lock_release(int fd)
+{
+	struct flock fl = byte_lock(F_UNLCK, PERM_USED);
+
+	fl.l_len = PERM_UNSHARED + PERMS - PERM_USED;
+	fcntl(fd, F_OFD_SETLK, &fl);
+}
+
+static int conflict(const char *path, enum perm perm, bool used_by_them)
 {
 	if (used_by_them)
 		log_warnx("%s: lock: another program has the image open for "
@@ -78,71 +88,63 @@ static int conflict(const char *path, int perm, bool used_by_them)
 	return -EBUSY;
 }
 
-static int take_and_look(int fd, const char *path, bool writer)
+/* 0; -EBUSY, and which permission is in dispute; or another -errno. */
+static int take_and_look(int fd, bool writer, enum perm *perm, bool *by_them)
 {
 	unsigned int used = 1u << PERM_CONSISTENT_READ;
 	unsigned int unshared = 1u << PERM_WRITE | 1u << PERM_RESIZE;
-	int perm, ret = 0;
+	enum perm p;
+	int ret = 0;
 
 	if (writer)
 		used |= unshared;
-	for (perm = 0; perm < PERMS && !ret; perm++) {
-		if (used >> perm & 1)
-			ret = take(fd, PERM_USED + perm);
-		if (!ret && unshared >> perm & 1)
-			ret = take(fd, PERM_UNSHARED + perm);
+	for (p = 0; p < PERMS && !ret; p++) {
+		if (used >> p & 1)
+			ret = take(fd, PERM_USED + p);
+		if (!ret && unshared >> p & 1)
+			ret = take(fd, PERM_UNSHARED + p);
 	}
-	for (perm = 0; perm < PERMS && !ret; perm++) {
-		if (used >> perm & 1)
-			ret = held(fd, PERM_UNSHARED + perm);
-		if (ret > 0)
-			ret = conflict(path, perm, false);
-		if (!ret && unshared >> perm & 1)
-			ret = held(fd, PERM_USED + perm);
-		if (ret > 0)
-			ret = conflict(path, perm, true);
+	for (p = 0; p < PERMS && !ret; p++) {
+		*perm = p;
+		*by_them = false;
+		if (used >> p & 1)
+			ret = held(fd, PERM_UNSHARED + p);
+		if (ret || !(unshared >> p & 1))
+			continue;
+		*by_them = true;
+		ret = held(fd, PERM_USED + p);
 	}
-	return ret;
+	return ret > 0 ? -EBUSY : ret;
 }
 
-/* One more description of the file that is open as @like; or -errno. */
-static int open_again(int like, const char *path)
+int lock_image(int fd, const char *path, bool writer)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat one, two;
+	static const struct timespec pause = { .tv_nsec = 20000000 };
+	enum perm perm = PERMS;
+	bool by_them = false;
+	int ret, tries;
 
-	if (fd < 0)
-		return -errno;
-	if (!fstat(like, &one) && !fstat(fd, &two) &&
-	    one.st_dev == two.st_dev && one.st_ino == two.st_ino)
-		return fd;
-	close(fd);
-	return -ESTALE; /* replaced while we opened it */
-}
-
-int lock_image(int like, const char *path, bool writer, int *lock_fd)
-{
-	int fd = open_again(like, path);
-	int ret = fd < 0 ? fd : take_and_look(fd, path, writer);
-
-	*lock_fd = fd;
-	if (!ret)
-		return 0;
-	*lock_fd = -1;
-	if (fd >= 0)
-		close(fd);
+	for (tries = 0; tries < PATIENCE; tries++) {
+		ret = take_and_look(fd, writer, &perm, &by_them);
+		if (!ret)
+			return 0;
+		lock_release(fd);
+		if (ret != -EBUSY && ret != -EAGAIN)
+			break;
+		nanosleep(&pause, NULL);
+	}
 	/* A file system without locks: nobody else can take one. */
 	if (ret == -EINVAL || ret == -ENOLCK || ret == -EOPNOTSUPP)
 		return 0;
+	if (ret == -EBUSY)
+		return conflict(path, perm, by_them);
 	if (ret == -EAGAIN || ret == -EACCES) {
 		log_warnx("%s: lock: another program holds it exclusively; "
 			  "end it, or use --no-lock",
 			  path);
 		return -EBUSY;
 	}
-	if (ret != -EBUSY) {
-		errno = -ret;
-		log_warn("%s: lock", path);
-	}
+	errno = -ret;
+	log_warn("%s: lock", path);
 	return ret;
 }

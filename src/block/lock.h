@@ -5,11 +5,14 @@
 #include <stdbool.h>
 
 /*
- * Locks the image @path, which is open as @like, against other users that do
- * not agree: a writer allows readers that allow writers, a reader allows only
- * readers. @lock_fd holds the locks until it is closed; it is -1 where the
- * file system has none. Returns 0 or -errno (logged).
+ * Locks the image behind @fd against other users that do not agree: a writer
+ * allows readers that allow writers, a reader allows only readers. Waits a
+ * moment for one that is about to end. @path is for the message. Returns 0 or
+ * -errno (logged). The locks go with the open file description.
  */
-int lock_image(int like, const char *path, bool writer, int *lock_fd);
+int lock_image(int fd, const char *path, bool writer);
+
+/* Drops the locks taken through @fd. */
+void lock_release(int fd);
 
 #endif

@@ -5,7 +5,7 @@
  * host's page cache, the direct one (O_DIRECT) past it. With direct I/O in
  * use, what is not aligned goes by the host descriptor: the page cache is the
  * bounce buffer, and the kernel keeps both views of the file in step as long
- * as they do not touch one page at the same time, which block.c sees to
+ * as they are not modified at the same time, which block.c sees to
  * (b->granule). So an image may have any size, and a write any end.
  *
  * Reads through the page cache try preadv2(RWF_NOWAIT) first: what is cached
@@ -31,12 +31,10 @@
 #include "loop/log.h"
 
 #define MAX_STEP (1u << 30) /* bytes in one read or write */
-#define MAX_GRANULE (64u << 10)
 
 struct raw {
 	struct block *block;
 	int host_fd, direct_fd; /* direct_fd: -1 without */
-	int lock_fd; /* -1 without; not among the ring's files */
 	int host_slot, direct_slot;
 	uint32_t dio_align; /* of offset and length, for direct I/O */
 	uint32_t sector; /* block devices: the logical block; files: 1 */
@@ -106,7 +104,7 @@ static bool read_cached(struct raw *raw, struct block_req *req, void *buf,
 	ssize_t n;
 
 	n = preadv2(raw->host_fd, &iov, 1, (off_t)offset, RWF_NOWAIT);
-	if (n < 0 && errno != EAGAIN)
+	if (n < 0 && (errno == EOPNOTSUPP || errno == EINVAL))
 		raw->nowait = false;
 	if (n <= 0)
 		return false;
@@ -239,8 +237,10 @@ static void seek_step(struct raw *raw, struct block_req *req)
 		req->result = (int64_t)(data ? req->offset : raw->block->size);
 	else
 		req->result = -errno;
-	if (req->result > (int64_t)raw->block->size)
-		req->result = data ? -ENXIO : (int64_t)raw->block->size;
+	if (data && req->result >= (int64_t)raw->block->size)
+		req->result = -ENXIO;
+	else if (req->result > (int64_t)raw->block->size)
+		req->result = (int64_t)raw->block->size;
 	req->op.done = seek_done;
 	uring_post(raw->block->uring, &req->op, 0);
 }
@@ -311,7 +311,16 @@ static int open_host(struct raw *raw, struct stat *st)
 	}
 	if (check_kind(opt->path, st))
 		return -EINVAL;
+	/* A device that is mounted must not be written behind its back. */
+	if (S_ISBLK(st->st_mode) && !opt->read_only && !opt->no_lock)
+		flags |= O_EXCL;
 	raw->host_fd = open(opt->path, flags);
+	if (raw->host_fd < 0 && errno == EBUSY) {
+		log_warnx("%s: open for writing: the device is in use (mounted?"
+			  "); unmount it, or use --read-only",
+			  opt->path);
+		return -EBUSY;
+	}
 	if (raw->host_fd < 0 && !opt->read_only &&
 	    (errno == EACCES || errno == EROFS || errno == EPERM)) {
 		log_warn("%s: open for writing (--read-only exports it without"
@@ -380,11 +389,10 @@ static bool find_alignment(struct raw *raw, const struct stat *st)
 	}
 	if (!power_of_two(raw->dio_align) || !power_of_two(b->buf_align))
 		return false;
-	b->granule = page;
-	if (power_of_two(blksize) && blksize > b->granule)
-		b->granule = blksize < MAX_GRANULE ? blksize : MAX_GRANULE;
-	if (raw->dio_align > b->granule)
-		b->granule = raw->dio_align;
+	b->granule = raw->dio_align;
+	b->hole_granule = page > raw->dio_align ? page : raw->dio_align;
+	if (power_of_two(blksize) && blksize > b->hole_granule)
+		b->hole_granule = blksize;
 	return true;
 }
 
@@ -439,10 +447,10 @@ static void raw_free(struct raw *raw)
 	uring_remove_file(raw->block->uring, raw->host_slot);
 	if (raw->direct_fd >= 0)
 		close(raw->direct_fd);
-	if (raw->host_fd >= 0)
+	if (raw->host_fd >= 0) {
+		lock_release(raw->host_fd);
 		close(raw->host_fd);
-	if (raw->lock_fd >= 0)
-		close(raw->lock_fd);
+	}
 	free(raw);
 }
 
@@ -459,7 +467,6 @@ static int raw_open(struct block *b)
 	*raw = (struct raw){ .block = b,
 			     .host_fd = -1,
 			     .direct_fd = -1,
-			     .lock_fd = -1,
 			     .host_slot = -1,
 			     .direct_slot = -1,
 			     .nowait = true };
@@ -467,8 +474,7 @@ static int raw_open(struct block *b)
 	if (!ret)
 		ret = find_size(raw, &st);
 	if (!ret && !b->opt.no_lock)
-		ret = lock_image(raw->host_fd, b->opt.path, !b->opt.read_only,
-				 &raw->lock_fd);
+		ret = lock_image(raw->host_fd, b->opt.path, !b->opt.read_only);
 	if (!ret)
 		ret = open_direct(raw, &st);
 	if (!ret)
@@ -482,8 +488,14 @@ static int raw_open(struct block *b)
 
 static int raw_close(struct block *b)
 {
-	raw_free(b->state);
-	return 0;
+	struct raw *raw = b->state;
+	int ret = 0;
+
+	/* Without its ring the block layer could not flush. */
+	if (b->uring->lost && !b->opt.read_only && fdatasync(raw->host_fd))
+		ret = -errno;
+	raw_free(raw);
+	return ret;
 }
 
 const struct block_driver block_raw = {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -74,12 +75,16 @@ int daemon_write_pidfile(const char *path)
 {
 	FILE *f = fopen(path, "we");
 
-	if (f && fprintf(f, "%ld\n", (long)getpid()) > 0 && !fclose(f)) {
-		pidfile = realpath(path, NULL); /* chdir() will come */
-		return 0;
+	bool ok = f && fprintf(f, "%ld\n", (long)getpid()) > 0;
+
+	if (f && fclose(f))
+		ok = false;
+	if (!ok) {
+		log_warn("%s: pidfile", path);
+		return -EIO;
 	}
-	log_warn("%s: pidfile", path);
-	return -errno;
+	pidfile = realpath(path, NULL); /* chdir() will come */
+	return 0;
 }
 
 void daemon_remove_pidfile(void)

@@ -41,15 +41,11 @@ unsigned int machine_parse_cpus(const char *list)
 
 unsigned int machine_possible_cpus(void)
 {
-	char line[256];
-	unsigned int n = 0;
-	long configured = sysconf(_SC_NPROCESSORS_CONF);
+	char line[4096];
 
-	if (read_line("/sys/devices/system/cpu/possible", line, sizeof(line)))
-		n = machine_parse_cpus(line);
-	if (!n && configured > 0)
-		n = (unsigned int)configured;
-	return n ? n : 1;
+	if (!read_line("/sys/devices/system/cpu/possible", line, sizeof(line)))
+		return 0;
+	return machine_parse_cpus(line);
 }
 
 unsigned long machine_max_request(void)

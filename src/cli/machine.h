@@ -4,8 +4,8 @@
 
 /*
  * The number of possible CPUs (/sys/devices/system/cpu/possible): the kernel
- * has one FUSE queue for each. At least 1; what is configured if sysfs does
- * not tell.
+ * has one FUSE queue for each. 0 if sysfs does not tell; a guess too low would
+ * leave every request without a queue to go by.
  */
 unsigned int machine_possible_cpus(void);
 

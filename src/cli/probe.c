@@ -56,7 +56,9 @@ static int read_init(struct fuse_init_in *init)
 		snprintf(map, sizeof(map), "%u %u 1\n", gid, gid);
 		write_text("/proc/self/gid_map", map);
 	}
-	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	/* Or else all would see what is mounted here. */
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return errno;
 	snprintf(data, sizeof(data), "fd=%d,rootmode=%o,user_id=%u,group_id=%u",
 		 fd, S_IFDIR, uid, gid);
 	if (mount("rawfuse", "/proc", "fuse.rawfuse", 0, data))
@@ -185,7 +187,10 @@ int probe_run(void)
 	can_mount = probe_fuse();
 	probe_ring();
 	snprintf(text, sizeof(text), "%u", machine_possible_cpus());
-	line("possible CPUs", text, NULL);
+	line("possible CPUs", machine_possible_cpus() ? text : "unknown",
+	     machine_possible_cpus() ?
+		     NULL :
+		     "/sys/devices/system/cpu/possible must be readable");
 	snprintf(text, sizeof(text), "%lu KiB", machine_max_request() >> 10);
 	line("largest request", text, NULL);
 	probe_rights();

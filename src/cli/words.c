@@ -23,8 +23,12 @@ static const struct {
 	{ "nofail", 0, 0 },
 	{ "_netdev", 0, 0 },
 	{ "default_permissions", 0, 0 }, /* they always apply */
-	{ "nosuid", 0, 0 }, /* always */
-	{ "nodev", 0, 0 }, /* always */
+	{ "suid", 0, 0 }, /* a plain file: nosuid and nodev, always */
+	{ "nosuid", 0, 0 },
+	{ "dev", 0, 0 },
+	{ "nodev", 0, 0 },
+	{ "silent", MS_SILENT, 0 },
+	{ "loud", 0, MS_SILENT },
 	{ "exec", 0, MS_NOEXEC },
 	{ "noexec", MS_NOEXEC, 0 },
 	{ "async", 0, MS_SYNCHRONOUS },

@@ -39,6 +39,7 @@ enum fuse_opcode {
 
 /* INIT flags; 32 and up travel in flags2. */
 #define FUSE_ASYNC_READ (1ULL << 0)
+#define FUSE_ATOMIC_O_TRUNC (1ULL << 3)
 #define FUSE_BIG_WRITES (1ULL << 5)
 #define FUSE_ASYNC_DIO (1ULL << 15)
 #define FUSE_ABORT_ERROR (1ULL << 21)

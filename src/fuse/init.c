@@ -19,6 +19,7 @@ static const struct {
 	bool uring_only; /* only if the ring is to be used */
 } wanted[] = {
 	{ FUSE_ASYNC_READ, "async_read", false },
+	{ FUSE_ATOMIC_O_TRUNC, "atomic_o_trunc", false },
 	{ FUSE_BIG_WRITES, "big_writes", false },
 	{ FUSE_ASYNC_DIO, "async_dio", false },
 	{ FUSE_ABORT_ERROR, "abort_error", false },
@@ -70,7 +71,8 @@ static uint16_t clamp16(uint64_t value)
 static void build(const struct session *s, const struct fuse_init_in *in,
 		  uint64_t flags, struct fuse_init_out *out)
 {
-	uint64_t background = (uint64_t)s->cfg.queue_depth * s->cfg.queues;
+	unsigned int queues = s->ring ? s->cfg.queues : 1;
+	uint64_t background = (uint64_t)s->cfg.queue_depth * queues;
 
 	*out = (struct fuse_init_out){
 		.major = FUSE_MAJOR,
@@ -95,7 +97,10 @@ static bool explain(struct session *s)
 
 	if (s->cfg.io_uring == URING_OFF || !s->uring->sqe128)
 		return true; /* not wanted, or said when the ring was made */
-	if (!s->ring)
+	if (!s->cfg.queues)
+		why = "the number of possible CPUs is not known "
+		      "(/sys/devices/system/cpu/possible cannot be read)";
+	else if (!s->ring)
 		why = "its memory could not be had";
 	if (!why)
 		why = "the kernel did not offer it";

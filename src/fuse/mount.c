@@ -18,6 +18,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fuse/helper.h"
@@ -78,7 +79,23 @@ static int follow_link(struct mount *m)
 	return refuse_second(m);
 }
 
-static int look_at(struct mount *m)
+static int create(struct mount *m)
+{
+	int fd = open(m->path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -1;
+	close(fd);
+	m->created = true;
+	return open(m->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/*
+ * Opens the mountpoint, as a place and no more, and creates it if need be.
+ * What was looked at is what gets mounted on, whatever the name stands for by
+ * then. Returns the descriptor or -errno (logged).
+ */
+static int open_point(struct mount *m)
 {
 	struct stat st;
 	int fd;
@@ -88,26 +105,25 @@ static int look_at(struct mount *m)
 		return -EBUSY;
 	if (follow_link(m))
 		return -EINVAL;
-	if (!stat(m->path, &st)) {
-		if (S_ISREG(st.st_mode))
-			return 0;
-		log_warnx("%s: mount: it is %s; the mountpoint must be a "
-			  "regular file, or not exist",
-			  m->path,
-			  S_ISDIR(st.st_mode) ? "a directory" : "not a file");
-		return -ENOTSUP;
-	}
-	if (errno == ENOENT) {
-		fd = open(m->path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC,
-			  0600);
-		if (fd >= 0) {
+	fd = open(m->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		fd = create(m);
+	if (fd < 0 || fstat(fd, &st)) {
+		int err = errno;
+
+		log_warn("%s: mount", m->path);
+		if (fd >= 0)
 			close(fd);
-			m->created = true;
-			return 0;
-		}
+		return -err;
 	}
-	log_warn("%s: mount", m->path);
-	return -errno;
+	if (S_ISREG(st.st_mode))
+		return fd;
+	log_warnx("%s: mount: it is %s; the mountpoint must be a regular file, "
+		  "or not exist",
+		  m->path,
+		  S_ISDIR(st.st_mode) ? "a directory" : "not a file");
+	close(fd);
+	return -ENOTSUP;
 }
 
 static void explain(const struct mount *m, int err)
@@ -119,12 +135,12 @@ static void explain(const struct mount *m, int err)
 		log_warnx("%s: mount: %s", m->path, strerror(err));
 }
 
-/* One try; 0 or -errno. */
+/* One try, on the place that is open as @point; 0 or -errno. */
 static int try_mount(struct mount *m, const struct mount_options *opt,
-		     bool others)
+		     int point)
 {
 	unsigned long flags = opt->flags | MS_NOSUID | MS_NODEV;
-	char data[128];
+	char data[128], target[32];
 
 	if (opt->read_only)
 		flags |= MS_RDONLY;
@@ -132,13 +148,15 @@ static int try_mount(struct mount *m, const struct mount_options *opt,
 		 "fd=%d,rootmode=%o,user_id=%u,group_id=%u,default_permissions"
 		 "%s",
 		 m->fd, S_IFREG, getuid(), getgid(),
-		 others ? ",allow_other" : "");
-	return mount(opt->source, m->path, "fuse.rawfuse", flags, data) ?
+		 m->others ? ",allow_other" : "");
+	snprintf(target, sizeof(target), "/proc/self/fd/%d", point);
+	return mount(opt->source, target, "fuse.rawfuse", flags, data) ?
 		       -errno :
 		       0;
 }
 
-static int mount_directly(struct mount *m, const struct mount_options *opt)
+static int mount_directly(struct mount *m, const struct mount_options *opt,
+			  int point)
 {
 	int ret;
 
@@ -151,7 +169,7 @@ static int mount_directly(struct mount *m, const struct mount_options *opt)
 		return -errno;
 	}
 	m->others = opt->others != MOUNT_OTHERS_OFF;
-	ret = try_mount(m, opt, m->others);
+	ret = try_mount(m, opt, point);
 	if (ret) {
 		close(m->fd);
 		m->fd = -1;
@@ -186,7 +204,7 @@ static int mount_by_helper(struct mount *m, const struct mount_options *opt)
 int mount_start(struct mount *m, const struct mount_options *opt)
 {
 	struct mountinfo info;
-	int ret;
+	int point, ret;
 
 	*m = (struct mount){ .fd = -1 };
 	errno = ENOENT;
@@ -195,9 +213,10 @@ int mount_start(struct mount *m, const struct mount_options *opt)
 		log_warn("'%s': mount", opt->path);
 		return -errno;
 	}
-	ret = look_at(m);
-	if (!ret)
-		ret = mount_directly(m, opt);
+	point = open_point(m);
+	ret = point < 0 ? point : mount_directly(m, opt, point);
+	if (point >= 0)
+		close(point);
 	if (ret == -EPERM)
 		ret = mount_by_helper(m, opt);
 	if (ret) {
@@ -212,19 +231,39 @@ int mount_start(struct mount *m, const struct mount_options *opt)
 	return 0;
 }
 
-pid_t mount_undo_start(const struct mount *m, bool lazy)
+/* Is what is mounted there now our mount, and not a later one? */
+static bool is_ours(const struct mount *m)
 {
-	pid_t pid = fork();
+	struct mountinfo info;
 
-	if (pid)
-		return pid < 0 ? -errno : pid;
+	return mountinfo_find(m->path, &info) && info.is_rawfuse &&
+	       (!m->connection || info.minor == m->connection);
+}
+
+/* 0 or an errno; waits. */
+static int undo(const struct mount *m, bool lazy)
+{
+	if (!is_ours(m))
+		return EINVAL;
+	if (m->by_helper)
+		return helper_umount(m->path, lazy);
+	return umount2(m->path, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) ?
+		       errno :
+		       0;
+}
+
+pid_t mount_undo_start(struct mount *m, bool lazy)
+{
+	m->undo = fork();
+	if (m->undo > 0)
+		return m->undo;
+	if (m->undo < 0) {
+		m->undo = 0;
+		return -errno;
+	}
 	/* The connection must not live on through this copy of it. */
 	close_range(3, ~0U, 0);
-	if (m->by_helper)
-		_exit(helper_umount(m->path, lazy));
-	if (umount2(m->path, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)))
-		_exit(errno < 255 ? errno : 255);
-	_exit(0);
+	_exit(undo(m, lazy));
 }
 
 /* The control files of all connections, even if nobody has mounted them. */
@@ -274,6 +313,12 @@ void mount_finish(struct mount *m)
 {
 	struct stat st;
 
+	if (!m->path)
+		return;
+	if (m->undo > 0)
+		waitpid(m->undo, NULL, 0);
+	if (m->mounted)
+		undo(m, true);
 	/* Never touch a file that somebody else mounted or filled. */
 	if (m->created && !mountinfo_find(m->path, NULL) &&
 	    !lstat(m->path, &st) && S_ISREG(st.st_mode) && !st.st_size)

@@ -22,7 +22,8 @@ struct mount {
 	bool by_helper; /* fusermount3 did it and must undo it */
 	bool others; /* other users are let in */
 	unsigned int connection; /* /sys/fs/fuse/connections/N; 0: unknown */
-	int fd; /* /dev/fuse; whoever takes it sets -1 */
+	int fd; /* /dev/fuse, which is the session's once there is one */
+	pid_t undo; /* the child that unmounts; 0: none */
 };
 
 /*
@@ -33,15 +34,19 @@ int mount_start(struct mount *m, const struct mount_options *opt);
 
 /*
  * Starts to unmount in a child process, because umount(2) may wait for
- * answers that only this process gives. Its exit status: 0 or an errno.
- * Returns its pid or -errno.
+ * answers that only this process gives. Its exit status: 0 or an errno,
+ * EINVAL if our mount is not there any more. Returns its pid or -errno; who
+ * reaps it sets m->undo to 0.
  */
-pid_t mount_undo_start(const struct mount *m, bool lazy);
+pid_t mount_undo_start(struct mount *m, bool lazy);
 
 /* Aborts the connection: every caller gets ECONNABORTED. 0 or -errno. */
 int mount_abort(const struct mount *m);
 
-/* Removes the mountpoint if it was made here, and frees. */
+/*
+ * Unmounts what is left, removes the mountpoint if it was made here, frees.
+ * Only once /dev/fuse is closed; may wait.
+ */
 void mount_finish(struct mount *m);
 
 #endif

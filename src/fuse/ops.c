@@ -186,10 +186,37 @@ static void handle_lseek(struct fuse_request *req)
  * that its writes may run beside one another; others keep the cache from one
  * open to the next: nobody else changes the image.
  */
+static void answer_open(struct fuse_request *req, uint32_t flags)
+{
+	struct fuse_open_out out = { 0 };
+
+	if (flags & O_DIRECT)
+		out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
+	else
+		out.open_flags = FOPEN_KEEP_CACHE;
+	memcpy(req->payload, &out, sizeof(out));
+	ops_answer(req, 0, sizeof(out));
+}
+
+static void open_truncated(struct block_req *io)
+{
+	struct fuse_request *req = io->user;
+	const struct fuse_open_in *in = req->in;
+
+	if (io->result < 0)
+		ops_answer(req, ops_error(io->result), 0);
+	else
+		answer_open(req, in->flags);
+}
+
+/*
+ * O_TRUNC means something only where the file can grow again. Else it is
+ * ignored, as on a block device: "dd of=" and ">" would throw the disk away
+ * and then have no room to write.
+ */
 static void handle_open(struct fuse_request *req)
 {
 	const struct fuse_open_in *in = req->in;
-	struct fuse_open_out out = { 0 };
 
 	if ((in->flags & O_ACCMODE) != O_RDONLY &&
 	    req->session->block->opt.read_only) {
@@ -198,12 +225,14 @@ static void handle_open(struct fuse_request *req)
 	}
 	if (in->open_flags & FUSE_OPEN_KILL_SUIDGID)
 		attr_kill_suid(req->session);
-	if (in->flags & O_DIRECT)
-		out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
-	else
-		out.open_flags = FOPEN_KEEP_CACHE;
-	memcpy(req->payload, &out, sizeof(out));
-	ops_answer(req, 0, sizeof(out));
+	if (!(in->flags & O_TRUNC) || !req->session->block->opt.growable) {
+		answer_open(req, in->flags);
+		return;
+	}
+	attr_modified(req->session);
+	req->io.offset = req->io.length = 0;
+	req->io.flags = 0;
+	submit(req, BLOCK_TRUNCATE, open_truncated);
 }
 
 static void handle_statfs(struct fuse_request *req)

@@ -15,7 +15,9 @@
  * The kernel's ways that shape this file:
  * - One queue for each possible CPU, and no request goes by the ring before
  *   every queue has an entry. So the queues are registered one after another:
- *   a failure before the last one leaves /dev/fuse in charge.
+ *   a failure before the last one leaves /dev/fuse in charge. (Should the last
+ *   one fail half-way, the ring is in charge and its first commit is refused,
+ *   which breaks the session.)
  * - A REGISTER that succeeds is held without a word; only failures complete.
  *   They do so while the command is submitted, so an op posted behind the
  *   REGISTERs knows.
@@ -291,8 +293,10 @@ struct ring *ring_new(struct session *s)
 	r->entries = calloc(r->entries_n, sizeof(*r->entries));
 	r->headers = memory_map((size_t)r->entries_n * HEADER_STRIDE);
 	r->payloads = memory_map(r->entries_n * r->payload_size);
-	if (r->slot < 0 || !r->entries || !r->headers || !r->payloads)
+	if (r->slot < 0 || !r->entries || !r->headers || !r->payloads) {
+		uring_remove_file(s->uring, r->slot);
 		goto no_memory;
+	}
 	r->count[ENTRY_IDLE] = r->entries_n;
 	for (i = 0; i < r->entries_n; i++)
 		entry_init(r, i);
@@ -336,6 +340,7 @@ void ring_trim(struct ring *r)
 
 	if (!r)
 		return;
+	/* The quiet means, too, that no COMMIT is still to be submitted. */
 	for (i = 0; i < r->entries_n; i++)
 		if (!in_our_hands(r->entries[i].state))
 			memory_drop(r->entries[i].req.payload,

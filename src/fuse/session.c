@@ -37,7 +37,8 @@ struct session *session_new(struct loop *loop, struct block *block,
 	s->fd = fd;
 	first_attr(s);
 	s->dev = dev_new(s);
-	if (s->dev && cfg->io_uring != URING_OFF && s->uring->sqe128)
+	if (s->dev && cfg->io_uring != URING_OFF && cfg->queues &&
+	    s->uring->sqe128)
 		s->ring = ring_new(s);
 	if (!s->dev) {
 		s->fd = -1;
@@ -122,6 +123,7 @@ void session_negotiated(struct session *s, bool io_uring)
 
 void session_ring_settled(struct session *s)
 {
+	s->by_uring = true;
 	become_ready(s);
 }
 

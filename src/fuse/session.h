@@ -17,7 +17,7 @@ struct ring;
 struct session_config {
 	enum uring_mode io_uring;
 	unsigned int queue_depth; /* entries a queue */
-	unsigned int queues; /* possible CPUs */
+	unsigned int queues; /* possible CPUs; 0: unknown, so no ring */
 	uint32_t max_write; /* bytes, a multiple of the page */
 	bool allow_other; /* others may be given access by chmod and chown */
 };
@@ -47,6 +47,7 @@ struct session {
 
 	struct session_attr attr;
 	uint32_t minor; /* negotiated ABI; 0 before INIT */
+	bool by_uring; /* requests come by the ring */
 	bool ready; /* the file can be used */
 	bool ended; /* the kernel has let go of us */
 	bool failed; /* it ended by an error of ours */

@@ -11,8 +11,9 @@
  * no wake-up. After unmasking, one more look is due, because a completion may
  * have come in between; the fence orders the two against the kernel.
  *
- * Room: the CQ is sized for everything that may be outstanding, so it does
- * not overflow. The SQ is smaller; when it is full, what is in it is handed
+ * Room: the CQ is sized for everything that may be outstanding, as far as the
+ * kernel allows; past that the kernel keeps completions until there is room.
+ * The SQ is smaller; when it is full, what is in it is handed
  * to the kernel early. That runs no completion.
  */
 #include "config.h"
@@ -147,19 +148,16 @@ void uring_remove_file(struct uring *u, int slot)
 	u->files_used[slot / 64] &= ~(1ULL << (slot % 64));
 }
 
-static int enter(struct uring *u)
-{
-	int ret;
+static struct uring_sqe128 nowhere;
 
-	u->stats.enters++;
-	ret = io_uring_submit_and_get_events(&u->ring);
-	/* Out of memory for a request: what is queued stays queued. */
-	if (ret < 0 && ret != -EAGAIN && ret != -EINTR && ret != -EBUSY &&
-	    !u->lost) {
-		log_warnx("io_uring: enter: %s: cannot go on", strerror(-ret));
-		u->lost = true;
-	}
-	return ret;
+/* The result of io_uring_enter; some errors leave what is queued queued. */
+static void note_result(struct uring *u, int ret)
+{
+	if (ret >= 0 || ret == -EAGAIN || ret == -EINTR || ret == -EBUSY ||
+	    u->lost)
+		return;
+	log_warnx("io_uring: enter: %s: cannot go on", strerror(-ret));
+	u->lost = true;
 }
 
 static struct io_uring_sqe *get_sqe(struct uring *u)
@@ -174,12 +172,13 @@ static struct io_uring_sqe *get_sqe(struct uring *u)
 		return sqe;
 	}
 	sqe = io_uring_get_sqe(&u->ring);
-	while (!sqe) {
+	while (!sqe && !u->lost) {
 		u->stats.enters++;
-		io_uring_submit(&u->ring);
+		note_result(u, io_uring_submit(&u->ring));
 		sqe = io_uring_get_sqe(&u->ring);
 	}
-	return sqe;
+	/* A ring that is lost completes nothing any more. */
+	return sqe ? sqe : &nowhere.sqe;
 }
 
 static struct io_uring_sqe *prep(struct uring *u, struct op *op, int opcode,
@@ -315,8 +314,10 @@ static void submit(struct uring *u)
 {
 	if (u->emulated)
 		uring_emulate(u);
-	else if (io_uring_sq_ready(&u->ring) || taskrun_waits(u))
-		enter(u);
+	else if (io_uring_sq_ready(&u->ring) || taskrun_waits(u)) {
+		u->stats.enters++;
+		note_result(u, io_uring_submit_and_get_events(&u->ring));
+	}
 }
 
 static void mask_eventfd(struct uring *u, bool masked)
@@ -350,7 +351,7 @@ void uring_wait(struct uring *u)
 {
 	if (!u->emulated && !u->ready) {
 		u->stats.enters++;
-		io_uring_submit_and_wait(&u->ring, 1);
+		note_result(u, io_uring_submit_and_wait(&u->ring, 1));
 	}
 	uring_drain(u);
 }

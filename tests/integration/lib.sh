@@ -132,7 +132,7 @@ is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # The connection's number, as in /sys/fs/fuse/connections.
 connection_of() {
-	awk -v at="${1// /\\040}" '$5 == at { split($3, d, ":"); n = d[2] } END { print n }' /proc/self/mountinfo
+	AT=${1// /\\040} awk '$5 == ENVIRON["AT"] { split($3, d, ":"); n = d[2] } END { print n }' /proc/self/mountinfo
 }
 
 # start_rawfuse [OPTION...] IMAGE MOUNTPOINT: in the foreground of a process
@@ -237,12 +237,13 @@ each_transport() {
 }
 
 clean_up() {
-	local status=$? i left= p
+	local status=$? i left= p loops
 	trap - EXIT
 	set +u
 	cd / || exit 1
 	[[ -z $watchdog ]] || kill "$watchdog" 2>/dev/null
-	left=$(our_mounts)$(our_loops)$(our_processes)
+	loops=$(our_loops) # known by names that unmounting takes away
+	left=$(our_mounts)$loops$(our_processes)
 	if [[ $status == 0 && -n $left ]]; then
 		say "FAIL: left behind: $left"
 		status=1
@@ -255,7 +256,7 @@ clean_up() {
 	done
 	for i in 1 2 3; do
 		our_mounts | while IFS= read -r p; do umount -l "$p"; done
-		for p in $(our_loops); do losetup -d "$p"; done
+		for p in $loops; do losetup -d "$p"; done
 	done 2>/dev/null
 	for ((i = ${#restores[@]} - 1; i >= 0; i--)); do
 		eval "${restores[i]}"
@@ -281,12 +282,13 @@ finish() {
 # Whatever hangs on a mount ends when its daemon does.
 start_watchdog() {
 	(
+		trap - EXIT INT HUP
 		exec {machine_lock}<&-
 		trap 'kill $! 2>/dev/null; exit' TERM
 		sleep "${WATCHDOG:-240}" &
 		wait $!
 		say "watchdog: time is up: ending the daemons"
-		kill -9 $(<"$dir/daemons") $(our_processes)
+		kill -9 $(<"$dir/daemons") $(our_processes) 2>/dev/null
 	) &
 	watchdog=$!
 }

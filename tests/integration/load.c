@@ -122,6 +122,8 @@ static void *work(void *arg)
 			w->fd = -1;
 		}
 		w->done++;
+		if (reopen)
+			usleep((useconds_t)(value % 4) * 700);
 	}
 	return NULL;
 }

@@ -8,7 +8,18 @@ AM_TESTS_ENVIRONMENT = \
 	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir;
 
 integration_tests = \
-	tests/integration/basic.sh
+	tests/integration/badinput.sh \
+	tests/integration/basic.sh \
+	tests/integration/death.sh \
+	tests/integration/device.sh \
+	tests/integration/fallback.sh \
+	tests/integration/faults.sh \
+	tests/integration/fio.sh \
+	tests/integration/fs.sh \
+	tests/integration/locks.sh \
+	tests/integration/model.sh \
+	tests/integration/others.sh \
+	tests/integration/valgrind.sh
 
 integration_helpers = \
 	tests/integration/deny \

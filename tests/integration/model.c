@@ -7,7 +7,8 @@
  * the image. -g: the file is growable. MOST is the largest size.
  *
  * model neighbours [-s SEED] [-n ROUNDS] FILE COPY: threads write, through
- * O_DIRECT, ranges of their own whose ends lie anywhere in shared blocks.
+ * O_DIRECT, ranges of their own that share pages: whole sectors next to
+ * unaligned ones.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -97,6 +98,8 @@ static void range(size_t *at, size_t *len)
 	*len -= *len % unit;
 	if (*len > CHUNK_MOST)
 		*len = CHUNK_MOST;
+	if (*len > most)
+		*len = most;
 	if (*at + *len > most)
 		*at = most - *len;
 	what_at = *at;
@@ -408,6 +411,7 @@ static void run(const char *copy)
 
 struct worker {
 	pthread_t thread;
+	size_t unit; /* its writes begin and end at a multiple */
 	uint64_t seed;
 	size_t from, to; /* its bytes; no other's */
 	int fd;
@@ -424,7 +428,9 @@ static void *work(void *arg)
 
 		if (next(&w->seed) % 2) { /* else all of it */
 			at += next(&w->seed) % len;
-			len = 1 + next(&w->seed) % (w->to - at);
+			at -= at % w->unit;
+			len = 1 + next(&w->seed) % (w->to - at) + w->unit - 1;
+			len -= len % w->unit;
 		}
 		for (k = 0; k < len; k++)
 			mem[at + k] = (unsigned char)next(&w->seed);
@@ -453,9 +459,8 @@ static void neighbours(const char *copy)
 
 	for (i = 0; i < WORKERS; i++) {
 		w[i].from = at;
-		at += 1 + below(i == 3 ? 40000 : 3000);
-		if (i == 4) /* one that begins a page */
-			at = (at + 4095) & ~(size_t)4095;
+		w[i].unit = i % 2 ? 1 : 512;
+		at += 512 * (1 + below(i == 3 ? 40 : 3));
 		w[i].to = at;
 		w[i].fd = open(path, O_RDWR | O_DIRECT);
 		w[i].seed = seed * 99 + i + 1;

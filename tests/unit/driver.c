@@ -18,7 +18,7 @@ static int fake_open(struct block *b)
 	if (driver.open_error)
 		return driver.open_error;
 	b->size = driver.size;
-	b->granule = driver.granule;
+	b->granule = b->hole_granule = driver.granule;
 	if (driver.buf_align)
 		b->buf_align = driver.buf_align;
 	return 0;

@@ -89,7 +89,7 @@ void image_check(const void *want, uint64_t len, uint64_t offset)
 
 	ck_assert_ptr_nonnull(is);
 	ck_assert_int_eq(pread(fd, is, len, (off_t)offset), (ssize_t)len);
-	for (i = 0; i < len; i++)
+	for (i = 0; memcmp(is, want, len) && i < len; i++)
 		ck_assert_msg(is[i] == ((const uint8_t *)want)[i],
 			      "at %llu: %u, not %u",
 			      (unsigned long long)(offset + i), is[i],

@@ -30,6 +30,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_log.c \
 	tests/unit/test_mountinfo.c \
 	tests/unit/test_null.c \
+	tests/unit/test_open.c \
 	tests/unit/test_options.c \
 	tests/unit/test_raw.c \
 	tests/unit/test_raw_faults.c \

@@ -22,6 +22,7 @@ Suite *suite_init(void);
 Suite *suite_sizes(void);
 Suite *suite_lies(void);
 Suite *suite_io(void);
+Suite *suite_open(void);
 Suite *suite_attr(void);
 
 /* A suite of one test case. */

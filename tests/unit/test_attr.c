@@ -333,6 +333,21 @@ START_TEST(kills_suid)
 }
 END_TEST
 
+/* The least of everything has room for an answer and the statx behind it. */
+START_TEST(least_payload)
+{
+	struct fake_config cfg = fake_config();
+
+	fake_free(f);
+	cfg.session.queue_depth = cfg.session.queues = 1;
+	cfg.session.max_write = 4096;
+	f = fake_new(&cfg);
+	ck_assert_uint_eq(get(_i).blocks, DRIVER_BLOCKS);
+	ck_assert_int_eq(truncate_to(_i, 4096), 0);
+	ck_assert_uint_eq(get(_i).size, 4096);
+}
+END_TEST
+
 START_TEST(nothing_valid)
 {
 	struct fuse_setattr_in in = { .valid = 0,
@@ -373,6 +388,7 @@ Suite *suite_attr(void)
 	tcase_add_loop_test(tc, truncates, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, truncate_to_the_same, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, kills_suid, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, least_payload, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, nothing_valid, 0, FAKE_WAYS);
 	return s;
 }

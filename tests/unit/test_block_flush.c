@@ -33,14 +33,46 @@ static bool flush_reaches(unsigned int flags)
 	return driver.started_n > before;
 }
 
+static void flush_now(void)
+{
+	ck_assert_int_eq(node_run(BLOCK_FLUSH, BLOCK_FULL_SYNC, 0, 0), 0);
+}
+
+/* What was written before the image was opened may not be stable yet. */
+START_TEST(first_flush)
+{
+	ck_assert(flush_reaches(0));
+	ck_assert(!flush_reaches(0));
+	ck_assert_int_eq(node_close(), 0);
+	node_open_driver(true, false);
+	ck_assert(!flush_reaches(0));
+	ck_assert(!flush_reaches(BLOCK_FULL_SYNC));
+}
+END_TEST
+
+/* A full one covers times, too; one of data does not cover it. */
+START_TEST(full_and_data)
+{
+	flush_now();
+	ck_assert(!flush_reaches(BLOCK_FULL_SYNC));
+	node_run(BLOCK_WRITE, 0, 0, 4096);
+	ck_assert(flush_reaches(0));
+	ck_assert(flush_reaches(BLOCK_FULL_SYNC));
+	ck_assert(!flush_reaches(BLOCK_FULL_SYNC));
+	ck_assert(!flush_reaches(0));
+	node_run(BLOCK_WRITE, 0, 0, 4096);
+	ck_assert(flush_reaches(BLOCK_FULL_SYNC));
+	ck_assert(!flush_reaches(0));
+}
+END_TEST
+
 START_TEST(nothing_to_flush)
 {
-	ck_assert(!flush_reaches(0));
+	flush_now();
 	node_run(BLOCK_READ, 0, 0, 4096);
 	node_run(BLOCK_STAT, 0, 0, 0);
 	node_run(BLOCK_SEEK_DATA, 0, 0, 0);
 	ck_assert(!flush_reaches(0));
-	ck_assert(!flush_reaches(BLOCK_FULL_SYNC));
 }
 END_TEST
 
@@ -65,6 +97,7 @@ END_TEST
 /* What block.c refused has changed nothing. */
 START_TEST(after_refused)
 {
+	flush_now();
 	node_run(BLOCK_WRITE, 0, 1ULL << 63, 4096);
 	node_run(BLOCK_WRITE, 0, 0, 0);
 	ck_assert(!flush_reaches(0));
@@ -90,6 +123,7 @@ END_TEST
 /* A write in flight is nothing that a flush would have to cover. */
 START_TEST(write_in_flight)
 {
+	flush_now();
 	driver.hold = true;
 	node_submit(1, BLOCK_WRITE, 0, 0, 4096, 0);
 	node_submit(2, BLOCK_FLUSH, 0, 0, 0, 0);
@@ -143,6 +177,7 @@ START_TEST(close_flushes)
 	ck_assert_int_eq(node_close(), 0);
 	ck_assert_int_eq(driver.last_type, BLOCK_FLUSH);
 	node_open_driver(false, false);
+	flush_now();
 	driver.started_n = 0;
 	ck_assert_int_eq(node_close(), 0);
 	ck_assert_uint_eq(driver.started_n, 0);
@@ -190,6 +225,8 @@ Suite *suite_block_flush(void)
 	Suite *s = suite_of("block-flush", &tc);
 
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, first_flush);
+	tcase_add_test(tc, full_and_data);
 	tcase_add_test(tc, nothing_to_flush);
 	tcase_add_loop_test(tc, after_a_modification, 0, COUNT(modifications));
 	tcase_add_test(tc, after_refused);

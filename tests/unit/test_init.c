@@ -73,12 +73,12 @@ START_TEST(with_the_ring)
 	ck_assert_uint_eq(out.congestion_threshold, FAKE_ENTRIES * 3 / 4);
 	ck_assert_uint_eq(out.time_gran, 1);
 	ck_assert_uint_ge(out.max_readahead, 131072);
-	ck_assert_uint_eq(flags_of(&out),
-			  FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ASYNC_DIO |
-				  FUSE_ABORT_ERROR | FUSE_MAX_PAGES |
-				  FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT |
-				  FUSE_DIRECT_IO_ALLOW_MMAP |
-				  FUSE_OVER_IO_URING);
+	ck_assert_uint_eq(
+		flags_of(&out),
+		FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
+			FUSE_ASYNC_DIO | FUSE_ABORT_ERROR | FUSE_MAX_PAGES |
+			FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT |
+			FUSE_DIRECT_IO_ALLOW_MMAP | FUSE_OVER_IO_URING);
 	ck_assert_uint_eq(f->session->minor, FUSE_MINOR);
 	ck_assert_uint_eq(f->registers, FAKE_ENTRIES);
 	ck_assert_uint_eq(f->ready, 1);
@@ -234,6 +234,7 @@ START_TEST(turned_off)
 	out = good(fake_init(f, 7, FUSE_MINOR, EVERYTHING, WHOLE));
 	ck_assert(!(flags_of(&out) & FUSE_OVER_IO_URING));
 	ck_assert_uint_eq(f->registers, 0);
+	ck_assert_uint_eq(out.max_background, FAKE_DEPTH);
 	ck_assert_uint_eq(f->ready, 1);
 	ck_assert_uint_eq(capture_lines(), 0);
 }
@@ -250,6 +251,23 @@ START_TEST(no_sqe128)
 	ck_assert(!(flags_of(&out) & FUSE_OVER_IO_URING));
 	ck_assert_uint_eq(f->ready, 1);
 	ck_assert_uint_eq(capture_lines(), 0);
+}
+END_TEST
+
+/* Queues for how many CPUs? Without knowing there is no ring. */
+START_TEST(no_queues)
+{
+	struct fake_config cfg = fake_config();
+
+	fake_free(f);
+	cfg.no_init = true;
+	cfg.session.queues = 0;
+	f = fake_new(&cfg);
+	ck_assert_ptr_null(f->session->ring);
+	good(fake_init(f, 7, FUSE_MINOR, EVERYTHING, WHOLE));
+	ck_assert_uint_eq(f->ready, 1);
+	ck_assert_uint_eq(capture_lines(), 1);
+	ck_assert_uint_eq(capture_count("CPUs"), 1);
 }
 END_TEST
 
@@ -272,5 +290,6 @@ Suite *suite_init(void)
 	tcase_add_loop_test(tc, not_offered, 0, 3);
 	tcase_add_test(tc, turned_off);
 	tcase_add_test(tc, no_sqe128);
+	tcase_add_test(tc, no_queues);
 	return s;
 }

@@ -42,6 +42,7 @@ static void teardown(void)
 static void restart(bool read_only, bool growable)
 {
 	fake_free(f);
+	driver.started_n = 0; /* closing flushed */
 	start(read_only, growable);
 }
 
@@ -342,73 +343,6 @@ START_TEST(seeks)
 }
 END_TEST
 
-static int do_open(enum fake_way way, uint32_t flags, uint32_t *open_flags)
-{
-	struct fuse_open_in in = { .flags = flags };
-	const struct fake_answer *a;
-	struct fuse_open_out out;
-
-	a = fake_ask(f, way, FUSE_OPEN, &in, sizeof(in));
-	if (a->error)
-		return a->error;
-	ck_assert_uint_eq(a->len, sizeof(out));
-	memcpy(&out, a->data, sizeof(out));
-	ck_assert_uint_eq(out.fh, 0);
-	*open_flags = out.open_flags;
-	return 0;
-}
-
-START_TEST(opens)
-{
-	uint32_t flags = 0;
-
-	ck_assert_int_eq(do_open(_i, O_RDWR, &flags), 0);
-	ck_assert_uint_eq(flags, FOPEN_KEEP_CACHE);
-	ck_assert_int_eq(do_open(_i, O_RDWR | O_DIRECT, &flags), 0);
-	ck_assert_uint_eq(flags,
-			  FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES);
-	restart(true, false);
-	ck_assert_int_eq(do_open(_i, O_RDONLY, &flags), 0);
-	ck_assert_int_eq(do_open(_i, O_WRONLY, &flags), -EROFS);
-	ck_assert_int_eq(do_open(_i, O_RDWR, &flags), -EROFS);
-	ck_assert_int_eq(do_open(_i, O_ACCMODE, &flags), -EROFS);
-}
-END_TEST
-
-START_TEST(statfs)
-{
-	const struct fake_answer *a = fake_ask(f, _i, FUSE_STATFS, NULL, 0);
-	struct fuse_statfs_out out;
-
-	ck_assert_uint_eq(a->len, sizeof(out));
-	memcpy(&out, a->data, sizeof(out));
-	ck_assert_uint_eq(out.blocks, SIZE / 4096);
-	ck_assert_uint_eq(out.bsize, 4096);
-	ck_assert_uint_eq(out.frsize, 4096);
-	ck_assert_uint_eq(out.files, 1);
-	ck_assert_uint_eq(out.bfree + out.bavail + out.ffree, 0);
-	ck_assert_uint_eq(out.namelen, 255);
-}
-END_TEST
-
-START_TEST(fsyncs)
-{
-	struct fuse_fsync_in in = { .fsync_flags = FUSE_FSYNC_DATASYNC };
-
-	do_write(_i, 0, 512);
-	ck_assert_int_eq(fake_ask(f, _i, FUSE_FSYNC, &in, sizeof(in))->error,
-			 0);
-	ck_assert_int_eq(driver.last_type, BLOCK_FLUSH);
-	ck_assert_uint_eq(driver.last_flags, 0);
-	do_write(_i, 0, 512);
-	in.fsync_flags = 0;
-	ck_assert_int_eq(fake_ask(f, _i, FUSE_FSYNC, &in, sizeof(in))->error,
-			 0);
-	ck_assert_int_eq(driver.last_type, BLOCK_FLUSH);
-	ck_assert_uint_eq(driver.last_flags, BLOCK_FULL_SYNC);
-}
-END_TEST
-
 Suite *suite_io(void)
 {
 	TCase *tc;
@@ -426,8 +360,5 @@ Suite *suite_io(void)
 	tcase_add_loop_test(tc, fallocate_ranges, 0, COUNT(ranges) * FAKE_WAYS);
 	tcase_add_loop_test(tc, punch_past_the_end, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, seeks, 0, FAKE_WAYS);
-	tcase_add_loop_test(tc, opens, 0, FAKE_WAYS);
-	tcase_add_loop_test(tc, statfs, 0, FAKE_WAYS);
-	tcase_add_loop_test(tc, fsyncs, 0, FAKE_WAYS);
 	return s;
 }

@@ -24,7 +24,7 @@ static void setup(void)
 	strcpy(dir, "/tmp/rawfuse-unit-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	may_mount = !unshare(CLONE_NEWNS) &&
-		    !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+		    !mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) &&
 		    !mount("base", dir, "tmpfs", 0, NULL);
 }
 

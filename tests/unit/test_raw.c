@@ -54,7 +54,7 @@ static uint32_t somewhere(uint32_t n)
 }
 
 #define ROOM (256u << 10) /* of the model */
-#define STEPS 300
+#define STEPS 100
 
 /* One random request against the file, and its model. */
 static void one_step(uint8_t *model, uint32_t *size)
@@ -63,17 +63,20 @@ static void one_step(uint8_t *model, uint32_t *size)
 						 BLOCK_READ,  BLOCK_READ,
 						 BLOCK_ZERO,  BLOCK_DISCARD };
 	enum block_type type = types[some(COUNT(types))];
-	uint32_t at = somewhere(*size), len = 1 + somewhere(20000), i;
+	uint32_t at = somewhere(*size), len = 1 + somewhere(12288);
+	uint32_t i, fill;
 	int64_t result;
 
 	if (len > ROOM - at)
 		len = ROOM - at;
 	if (type == BLOCK_WRITE)
-		for (i = 0; i < len; i++)
-			node.buf[i] = (uint8_t)some(256);
+		for (i = 0, fill = some(256); i < len; i++)
+			node.buf[i] = (uint8_t)(fill += 7 + (i >> 8));
 	else
 		memset(node.buf, 0xee, len);
 	result = node_run(type, 0, at, len);
+	if (type == BLOCK_ZERO && result == -EOPNOTSUPP)
+		return; /* tmpfs has no ZERO_RANGE */
 	if (!node.block->opt.growable && at + len > *size) {
 		if (type == BLOCK_ZERO) {
 			ck_assert_int_eq(result, -ENOSPC);
@@ -131,7 +134,7 @@ START_TEST(neighbours_at_once)
 	image_make(sizeof(want));
 	if (!image_open(_i, false))
 		return;
-	for (round = 0; round < 20; round++) {
+	for (round = 0; round < 8; round++) {
 		for (i = 0; i < NODE_REQUESTS; i++) {
 			unsigned int n = i * 37 % NODE_REQUESTS;
 			size_t at = n * 1000;

@@ -166,8 +166,10 @@ static const struct {
 	{ "NOATIME", false, 1, 1 },
 	{ "x_y", false, 1, 1 },
 	{ "io_uring=on", false, 1, 1 },
-	{ "suid", false, 1, 1 },
-	{ "dev", false, 1, 1 },
+	{ "suid", true, 1, 1 },
+	{ "dev", true, 1, 1 },
+	{ "silent", true, 0, MS_SILENT },
+	{ "loud", true, MS_SILENT, 0 },
 };
 
 START_TEST(knows_words)

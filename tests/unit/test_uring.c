@@ -217,6 +217,7 @@ END_TEST
 /* Commands go out as they were filled in; the hook takes them. */
 static struct io_uring_sqe seen;
 static uint8_t seen_cmd[80];
+static const uint8_t seen_zero[80];
 
 static void hook(void *arg, const struct io_uring_sqe *sqe, struct op *op)
 {
@@ -237,7 +238,7 @@ START_TEST(commands)
 	u.emu.cmd_arg = &seen;
 	for (i = 0; i < 10; i++) {
 		cmd = uring_cmd(&u, &probes[i].op, 7, 42, iov, 2);
-		ck_assert(!cmd[0] && !memcmp(cmd, cmd + 1, 79));
+		ck_assert(!memcmp(cmd, seen_zero, 80));
 		memset(cmd, 'c', 80);
 	}
 	wait_for(10);
@@ -269,8 +270,10 @@ START_TEST(in_the_loop)
 	for (i = 0; i < OPS; i++)
 		uring_read(&u, &probes[i].op, slot, probes[i].buf, 512,
 			   i * 512);
-	for (turns = 0; completed < OPS && turns < 1000; turns++)
-		ev_run(loop.ev, EVRUN_ONCE);
+	for (turns = 0; completed < OPS && turns < 10000; turns++) {
+		ev_run(loop.ev, EVRUN_NOWAIT);
+		usleep(turns ? 1000 : 0);
+	}
 	ck_assert_uint_eq(completed, OPS);
 	uring_post(&u, &probes[0].op, 99);
 	ev_run(loop.ev, EVRUN_NOWAIT);

@@ -1,0 +1,109 @@
+# A block device, by way of a loop device.
+. "$abs_top_srcdir/tests/integration/lib.sh"
+
+backing=$dir/backing.img
+copy=$dir/copy
+file=$dir/disk.raw
+loop=
+
+# The device's contents, past its page cache.
+compare() {
+	blockdev --flushbufs "$loop"
+	cmp "$loop" "$copy" || fail "the device is not the model ($*)"
+}
+
+both() {
+	local got
+	got=$(fileop "$file" "$@")
+	[[ $got != E* ]] || fail "'$*' gave $got"
+	case $1 in
+	zero) fileop "$copy" zero "$2" "$3" >/dev/null ;;
+	punch) fileop "$copy" punch "$2" "$3" >/dev/null ;;
+	*) fileop "$copy" "$@" >/dev/null ;;
+	esac
+}
+
+# one CACHE SECTOR
+one() {
+	local cache=$1 sector=$2
+	make_image backing.img 6M
+	head -c 6291456 /dev/urandom >"$backing"
+	cp "$backing" "$copy"
+	loop=$(losetup --find --show --sector-size "$sector" "$backing") ||
+		skip "no loop device"
+	mount_rawfuse --cache="$cache" "$loop" "$file"
+	expect 6291456 fileop "$file" size
+	expect "regular file" stat -c %F "$file"
+	succeed cmp "$copy" "$file"
+	both pwrite 0 4096 1
+	both pwrite 1000 3 2
+	both pwrite 4095 4098 3
+	both pwrite 511 1 4
+	both pwrite 6291455 1 5
+	expect 4096 fileop -d "$file" pwrite 12288 4096 6
+	expect 777 fileop -d "$file" pwrite 20001 777 7
+	fileop "$copy" pwrite 12288 4096 6 >/dev/null
+	fileop "$copy" pwrite 20001 777 7 >/dev/null
+	both punch 100000 8192
+	both punch 131072 65536
+	both punch 300001 5
+	both punch 400001 100000
+	both zero 600000 3
+	both zero 655360 131072
+	both zero 1000001 70001
+	both punch 6291000 291
+	both pwrite 700000 70000 8
+	expect 10 fileop "$file" pwrite 6291446 4096 9
+	fileop "$copy" pwrite 6291446 10 9 >/dev/null
+	succeed cmp "$copy" "$file"
+	expect ENOSPC fileop "$file" pwrite 6291456 1
+	expect 0 fileop "$file" pread 6291456 10
+	[[ $(fileop "$file" truncate 4096) == E* ]] || fail "a device was cut"
+	[[ $(fileop "$file" truncate 9000000) == E* ]] || fail "a device grew"
+	expect 6291456 fileop "$file" size
+	succeed cmp "$copy" "$file"
+	expect 0 fileop "$file" truncate 6291456
+	expect 0 fileop "$file" allocate 0 1000000
+	expect ENOSPC fileop "$file" allocate 0 7000000
+	expect 0 fileop "$file" fsync
+	succeed cmp "$copy" "$file"
+	"$helpers/model" neighbours -s 5 -n 60 "$file" "$copy" ||
+		fail "neighbours on a device"
+	unmount_rawfuse "$file"
+	compare "after umount"
+	losetup -d "$loop"
+	wait_until "the loop device is free" loop_is_free
+	cmp "$backing" "$copy" || fail "not all is in the backing file"
+}
+loop_is_free() { [[ -z $(our_loops) ]]; }
+
+read_only_device() {
+	head -c 1048576 /dev/urandom >"$backing"
+	loop=$(losetup --find --show --read-only "$backing") || skip "no loop device"
+	"$RAWFUSE" "$loop" "$file" 2>"$dir/err" && fail "mounted to write"
+	[[ $(<"$dir/err") =~ $loop:.*--read-only && $(wc -l <"$dir/err") == 1 ]] ||
+		fail "said: $(<"$dir/err")"
+	mount_rawfuse -r "$loop" "$file"
+	succeed cmp "$backing" "$file"
+	expect EROFS fileop "$file" punch 0 4096
+	unmount_rawfuse "$file"
+	"$RAWFUSE" -r --growable "$loop" "$file" 2>"$dir/err" && fail "growable"
+	[[ $(<"$dir/err") =~ $loop:.*grow && $(wc -l <"$dir/err") == 1 ]] ||
+		fail "said: $(<"$dir/err")"
+	losetup -d "$loop"
+	wait_until "the loop device is free" loop_is_free
+}
+
+run() {
+	local cache sector
+	for cache in direct host; do
+		for sector in 512 4096; do
+			one $cache $sector
+		done
+	done
+	read_only_device
+}
+
+require_tool blockdev cmp
+each_transport run
+finish

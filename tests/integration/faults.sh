@@ -1,0 +1,134 @@
+# The image's storage fails: no space, cut off under us, I/O errors. The
+# caller gets that errno; the daemon lives on.
+. "$abs_top_srcdir/tests/integration/lib.sh"
+
+image=$dir/disk.img
+file=$dir/disk.raw
+
+# An image with holes on a file system that is too small for it.
+no_space() {
+	local cache got n=0
+	mkdir -p "$dir/small"
+	succeed mount -t tmpfs -o size=2M none "$dir/small"
+	for cache in host direct; do
+		rm -f "$dir"/small/*
+		truncate -s 8M "$dir/small/disk.img"
+		if [[ $1 == ext4 ]]; then
+			umount "$dir/small"
+			truncate -s 8M "$dir/fs.img"
+			succeed mkfs.ext4 -q -F -O ^has_journal "$dir/fs.img"
+			succeed mount -o loop "$dir/fs.img" "$dir/small"
+			truncate -s 32M "$dir/small/disk.img"
+		fi
+		mount_rawfuse --cache=$cache "$dir/small/disk.img" "$file"
+		expect 65536 fileop "$file" pwrite 0 65536 1
+		for ((n = 1; n < 600; n++)); do
+			got=$(fileop -d "$file" pwrite $((n * 65536)) 65536 1)
+			[[ $got == 65536 ]] || break
+			((n * 65536 < 8000000)) || [[ $1 == ext4 ]] || break
+		done
+		[[ $got == ENOSPC || $got -lt 65536 ]] || fail "$1, $cache: wrote $n times: $got"
+		expect ENOSPC fileop -d "$file" pwrite $((n * 65536 + 65536)) 65536
+		expect ENOSPC fileop "$file" allocate $((n * 65536)) 1000000
+		# It lives: reads, writes where there is room, frees, writes again.
+		expect yes fileop -d "$file" is 0 65536 1
+		expect 65536 fileop -d "$file" pwrite 0 65536 2
+		expect 0 fileop "$file" punch 65536 262144
+		expect 65536 fileop -d "$file" pwrite 131072 65536 3
+		expect yes fileop "$file" is 0 65536 2
+		expect 0 fileop "$file" fsync
+		unmount_rawfuse "$file"
+		expect yes fileop "$dir/small/disk.img" is 131072 65536 3
+		[[ $1 != ext4 ]] || break
+	done
+	succeed umount "$dir/small"
+	rm -f "$dir/fs.img"
+}
+
+# Cut by somebody else.
+truncated() {
+	local cache
+	for cache in host direct; do
+		rm -f "$image"
+		head -c 1048576 /dev/urandom >"$image"
+		mount_rawfuse --cache=$cache "$image" "$file"
+		succeed cmp "$image" "$file"
+		succeed truncate -s 500000 "$image"
+		expect EIO fileop -d "$file" pread 600000 100
+		expect EIO fileop -d "$file" pread 524288 4096
+		expect EIO fileop -d "$file" pread 496000 8192
+		expect 4096 fileop -d "$file" pread 0 4096
+		expect 1000 fileop -d "$file" pread 499000 1000
+		[[ $(fileop "$file" data 600000) == E* ]] || fail "data behind the end"
+		# A write makes it longer again.
+		expect 4096 fileop -d "$file" pwrite 700000 4096 5
+		expect yes fileop -d "$file" is 700000 4096 5
+		expect yes fileop -d "$file" is 600000 4096 0
+		expect 0 fileop "$file" fsync
+		succeed umount "$file"
+		wait_daemon 0
+		check_log 'was it truncated'
+	done
+}
+
+# A loop device whose backing file was cut answers EIO there.
+device_errors() {
+	local cache loop
+	for cache in host direct; do
+		head -c 4194304 /dev/urandom >"$dir/backing.img"
+		loop=$(losetup --find --show "$dir/backing.img") || skip "no loop device"
+		mount_rawfuse --cache=$cache "$loop" "$file"
+		expect 4096 fileop -d "$file" pread 3145728 4096
+		succeed truncate -s 2097152 "$dir/backing.img"
+		blockdev --flushbufs "$loop"
+		expect EIO fileop -d "$file" pread 3145728 4096
+		expect EIO fileop -d "$file" pread 3500001 777
+		expect EIO fileop "$file" pread 3670016 4096
+		expect 4096 fileop -d "$file" pread 1048576 4096
+		expect 777 fileop -d "$file" pread 1048577 777
+		succeed umount "$file"
+		wait_daemon 0
+		succeed losetup -d "$loop"
+		wait_until "the loop device is free" loop_is_free
+	done
+}
+loop_is_free() { [[ -z $(our_loops) ]]; }
+
+# Write errors that come late, with the flush: the exit status tells. A file on
+# ext4 on a loop device, whose own backing is on a tmpfs that is full.
+lost_writes() {
+	local n
+	mkdir -p "$dir/full" "$dir/fs"
+	succeed mount -t tmpfs -o size=6M none "$dir/full"
+	truncate -s 32M "$dir/full/fs.img"
+	succeed mkfs.ext4 -q -F -O ^has_journal "$dir/full/fs.img"
+	succeed mount -o loop "$dir/full/fs.img" "$dir/fs"
+	truncate -s 16M "$dir/fs/disk.img"
+	mount_rawfuse --cache=host "$dir/fs/disk.img" "$file"
+	# It all fits into the page cache, and not below it.
+	for ((n = 0; n < 12; n++)); do
+		expect 1048576 fileop "$file" pwrite $((n * 1048576)) 1048576 1
+	done
+	expect EIO fileop "$file" fsync
+	succeed umount "$file"
+	wait_daemon 1
+	umount "$dir/fs"
+	succeed umount "$dir/full"
+	wait_until "the loop device is free" loop_is_free
+}
+
+run() {
+	no_space tmpfs
+	if have_tool mkfs.ext4; then
+		no_space ext4
+		lost_writes
+	else
+		skip_part "no ext4"
+	fi
+	truncated
+	device_errors
+}
+
+require_tool blockdev cmp
+each_transport run
+finish
