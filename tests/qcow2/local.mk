@@ -5,6 +5,8 @@ q2_cppflags = $(AM_CPPFLAGS) -I$(srcdir)/tests/qcow2
 check_LIBRARIES = tests/qcow2/libq2.a
 tests_qcow2_libq2_a_CPPFLAGS = $(q2_cppflags)
 tests_qcow2_libq2_a_SOURCES = \
+	tests/qcow2/check.c tests/qcow2/check.h \
+	tests/qcow2/check_parse.c tests/qcow2/check_read.c \
 	tests/qcow2/model.c tests/qcow2/model.h \
 	tests/qcow2/ops.c tests/qcow2/ops.h \
 	tests/qcow2/rng.h
@@ -12,8 +14,14 @@ tests_qcow2_libq2_a_SOURCES = \
 q2_ldadd = tests/qcow2/libq2.a librawfuse.a $(URING_LIBS) $(EV_LIBS) \
 	$(ZLIB_LIBS) $(ZSTD_LIBS)
 
-check_PROGRAMS = tests/qcow2/q2test
+check_PROGRAMS = \
+	tests/qcow2/q2check \
+	tests/qcow2/q2test
 
 tests_qcow2_q2test_SOURCES = tests/qcow2/q2test.c
 tests_qcow2_q2test_CPPFLAGS = $(q2_cppflags)
 tests_qcow2_q2test_LDADD = $(q2_ldadd)
+
+tests_qcow2_q2check_SOURCES = tests/qcow2/q2check.c
+tests_qcow2_q2check_CPPFLAGS = $(q2_cppflags)
+tests_qcow2_q2check_LDADD = $(q2_ldadd)
