@@ -5,6 +5,9 @@ q2_cppflags = $(AM_CPPFLAGS) -I$(srcdir)/tests/qcow2
 check_LIBRARIES = tests/qcow2/libq2.a
 tests_qcow2_libq2_a_CPPFLAGS = $(q2_cppflags)
 tests_qcow2_libq2_a_SOURCES = \
+	tests/qcow2/history.c tests/qcow2/history.h \
+	tests/qcow2/journal.c tests/qcow2/journal.h \
+	tests/qcow2/memdisk.c tests/qcow2/memdisk.h \
 	tests/qcow2/check.c tests/qcow2/check.h \
 	tests/qcow2/check_parse.c tests/qcow2/check_read.c \
 	tests/qcow2/model.c tests/qcow2/model.h \
@@ -16,6 +19,7 @@ q2_ldadd = tests/qcow2/libq2.a librawfuse.a $(URING_LIBS) $(EV_LIBS) \
 
 check_PROGRAMS = \
 	tests/qcow2/q2check \
+	tests/qcow2/q2crash \
 	tests/qcow2/q2test
 
 tests_qcow2_q2test_SOURCES = tests/qcow2/q2test.c
@@ -25,3 +29,7 @@ tests_qcow2_q2test_LDADD = $(q2_ldadd)
 tests_qcow2_q2check_SOURCES = tests/qcow2/q2check.c
 tests_qcow2_q2check_CPPFLAGS = $(q2_cppflags)
 tests_qcow2_q2check_LDADD = $(q2_ldadd)
+
+tests_qcow2_q2crash_SOURCES = tests/qcow2/q2crash.c
+tests_qcow2_q2crash_CPPFLAGS = $(q2_cppflags)
+tests_qcow2_q2crash_LDADD = $(q2_ldadd)

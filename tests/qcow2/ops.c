@@ -153,6 +153,9 @@ static uint64_t choose_size(struct ops *ops)
 		size = rng_below(&ops->rng, max + 1);
 	else
 		size = now / 2 + rng_below(&ops->rng, now);
+	/* Tiny disks are dull: few stay so. */
+	if (size < max / 4 && rng_chance(&ops->rng, 7, 8))
+		size += max / 4;
 	if (size > max)
 		size = max;
 	/* qcow2 counts in sectors. */

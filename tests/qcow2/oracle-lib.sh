@@ -10,12 +10,20 @@ fill() {
 		qio -f "$f" -c "write -P $((p + 1)) 0 96k" \
 			-c "write -P $((p + 2)) 1000k 300k" \
 			-c "write -z 1100k 70k" \
-			-c "write -P $((p + 3)) $((p * 37 + 300))k 33k" \
+			-c "write -P $((p + 3)) $((p * 37 % 3900 + 100))k 33k" \
 			-c "write -P $((p + 4)) 3333k 2560" \
 			-c "write -P $((p + 5)) 1600k 900k" \
-			-c "write -z $((p * 64 + 1700))k 128k" "$img" ||
+			-c "write -z $((p * 64 % 3900))k 128k" "$img" ||
 			return 1
 	done
+}
+
+# For images of 1 MiB.
+fill_small() {
+	local p=$1
+	qio -f qcow2 -c "write -P $((p + 1)) 0 100k" \
+		-c "write -P $((p + 2)) $((p * 7 + 300))k 130k" \
+		-c "write -z 350k 40k" -c "write -P $((p + 3)) 700k 1536" "$2"
 }
 
 # The same without qemu-io: a raw file of $2 bytes.
@@ -36,6 +44,11 @@ make_backing() {
 			echo "-b base -F raw"
 		;;
 	backlong) make_raw base 12M 11M 11500k && echo "-b base -F raw" ;;
+	smallraw) make_raw base $size 200k 500k && echo "-b base -F raw" ;;
+	smallqcow)
+		qemu-img create -q -f qcow2 -o cluster_size=2k base $size &&
+			fill_small 10 base && echo "-b base -F qcow2"
+		;;
 	backqcow)
 		qemu-img create -q -f qcow2 -o cluster_size=8k base $size &&
 			fill 10 qcow2 base && echo "-b base -F qcow2"
@@ -64,7 +77,7 @@ make_image() {
 	shift
 	for word; do
 		case $word in
-		back* | chain*) backing=$(make_backing "$word") || return 1 ;;
+		back* | chain* | smallraw | smallqcow) backing=$(make_backing "$word") || return 1 ;;
 		esac
 	done
 	# shellcheck disable=SC2086
@@ -73,6 +86,22 @@ make_image() {
 	for word; do
 		case $word in
 		fill) fill 1 qcow2 img ;;
+		small) fill_small 1 img ;;
+		smallsnap)
+			fill_small 1 img && qemu-img snapshot -c s1 img &&
+				fill_small 20 img &&
+				qemu-img snapshot -c s2 img &&
+				fill_small 3 img
+			;;
+		smallbitmap)
+			qemu-img bitmap --add img b0 && fill_small 1 img
+			;;
+		smallcompressed)
+			rm -f img
+			make_raw src $size 200k 500k &&
+				qemu-img convert -c -f raw -O qcow2 \
+					-o "$options" src img
+			;;
 		compressed)
 			rm -f img
 			make_raw src $size 2M 3000k &&
