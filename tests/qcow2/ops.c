@@ -365,10 +365,10 @@ static void done(struct block_req *req)
 		fill(ops);
 }
 
-static void prepare(struct ops *ops, struct ops_slot *slot)
+static void prepare(struct ops *ops, struct ops_slot *slot,
+		    enum block_type type)
 {
 	struct block_req *req = &slot->req;
-	enum block_type type = choose_type(ops);
 	bool ranged = type != BLOCK_FLUSH && type != BLOCK_STAT;
 
 	*req = (struct block_req){ .type = type, .done = done };
@@ -397,9 +397,12 @@ static bool start(struct ops *ops, struct ops_slot *slot)
 {
 	struct block_req *req = &slot->req;
 
-	prepare(ops, slot);
+	if (ops->next == BLOCK_TYPES)
+		ops->next = choose_type(ops);
+	prepare(ops, slot, ops->next);
 	if (conflicts(ops, slot))
 		return false;
+	ops->next = BLOCK_TYPES;
 	if (req->type == BLOCK_STAT)
 		req->buf = &slot->stx;
 	if (req->type == BLOCK_READ || req->type == BLOCK_WRITE) {
@@ -430,6 +433,11 @@ static void fill(struct ops *ops)
 {
 	unsigned int i, tries;
 
+	/* Who must run alone waits until nothing else runs. */
+	if (ops->in_flight && (ops->next == BLOCK_TRUNCATE ||
+			       ops->next == BLOCK_SEEK_DATA ||
+			       ops->next == BLOCK_SEEK_HOLE))
+		return;
 	for (i = 0; i < ops->opt.depth; i++) {
 		for (tries = 0; !ops->slots[i].busy && tries < 4 &&
 				ops->started < ops->opt.count;
@@ -446,10 +454,15 @@ void ops_init(struct ops *ops, struct block *b, struct model *m,
 	ops->model = m;
 	ops->opt = *opt;
 	ops->rng.state = opt->seed;
+	ops->next = BLOCK_TYPES;
 	if (!ops->opt.depth || ops->opt.depth > OPS_MAX_DEPTH)
 		ops->opt.depth = 8;
 	if (!ops->opt.max_len)
-		ops->opt.max_len = 256 << 10;
+		ops->opt.max_len = m->size < 8 << 20 ? 128 << 10 : 1 << 20;
+	/* A few must find room side by side. */
+	if (!ops->opt.sparse && ops->opt.max_len > m->size / 8)
+		ops->opt.max_len = m->size > 8192 ? (uint32_t)(m->size / 8) :
+						    1024;
 	if (!ops->opt.cluster)
 		ops->opt.cluster = 64 << 10;
 	if (!ops->opt.unit)

@@ -62,6 +62,7 @@ struct ops {
 	uint64_t errors_seen; /* failures that were allowed */
 	uint64_t count[BLOCK_TYPES];
 	uint64_t hot; /* requests gather here */
+	enum block_type next; /* was chosen and had to wait; or BLOCK_TYPES */
 	bool size_unknown; /* a request that moves the end failed */
 	unsigned int bad; /* what went wrong, and was printed */
 	/* Called when a request is about to be submitted, and is over. */
