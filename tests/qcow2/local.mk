@@ -20,6 +20,7 @@ q2_ldadd = tests/qcow2/libq2.a librawfuse.a $(URING_LIBS) $(EV_LIBS) \
 check_PROGRAMS = \
 	tests/qcow2/q2check \
 	tests/qcow2/q2crash \
+	tests/qcow2/q2fail \
 	tests/qcow2/q2test
 
 tests_qcow2_q2test_SOURCES = tests/qcow2/q2test.c
@@ -33,3 +34,7 @@ tests_qcow2_q2check_LDADD = $(q2_ldadd)
 tests_qcow2_q2crash_SOURCES = tests/qcow2/q2crash.c
 tests_qcow2_q2crash_CPPFLAGS = $(q2_cppflags)
 tests_qcow2_q2crash_LDADD = $(q2_ldadd)
+
+tests_qcow2_q2fail_SOURCES = tests/qcow2/q2fail.c
+tests_qcow2_q2fail_CPPFLAGS = $(q2_cppflags)
+tests_qcow2_q2fail_LDADD = $(q2_ldadd)
