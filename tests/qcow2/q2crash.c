@@ -30,6 +30,7 @@ static const char usage[] =
 	"  resize=0 growable=0 max-size=SIZE max-len=SIZE flush=10\n"
 	"  metadata-cache=0 reopen=8 (of 100 points) qemu=0 (points)\n"
 	"  format=qcow2 only=POINT verbose=0\n"
+	"  rounds=2 (the next begins with one of the crashed images)\n"
 	"  lie=0 (the files ignore flushes: then this must find something)\n";
 
 struct crash {
@@ -40,11 +41,14 @@ struct crash {
 	struct history history;
 	struct journal journal;
 	struct memfile *image;
-	uint64_t points, reopen, qemu, only, lie;
-	uint64_t done, reopened, asked, in_flight, bad;
+	uint64_t points, reopen, qemu, only, lie, rounds;
+	uint64_t done, reopened, asked, writes, bad;
 	uint64_t start, end; /* of time */
 	struct memfile out[MEMDISK_FILES];
 	struct memfile was[MEMDISK_FILES];
+	struct memfile next[MEMDISK_FILES]; /* the next round's start */
+	uint64_t seed; /* of the first round */
+	uint64_t next_at; /* is made of that point */
 	uint64_t number; /* of the point */
 	char what[200]; /* it is */
 };
@@ -57,7 +61,7 @@ static void complain(struct crash *c, const char *what, const char *detail)
 	if (c->bad++ >= 5)
 		return;
 	snprintf(name, sizeof(name), "crash-%" PRIu64 "-%" PRIu64 ".img",
-		 c->ops.seed, c->number);
+		 c->seed, c->number);
 	printf("WRONG: point %" PRIu64 " (%s): %s: %s; saved as %s\n",
 	       c->number, c->what, what, detail, name);
 	f = fopen(name, "w");
@@ -224,7 +228,7 @@ static void ask_qemu(struct crash *c)
 
 static void crash_at(struct crash *c, uint64_t time, enum journal_policy policy)
 {
-	struct rng rng = { c->ops.seed * 1000003 + c->number };
+	struct rng rng = { c->seed * 1000003 + c->number };
 	struct qc_image *img;
 	const char *why;
 	uint64_t bad = c->bad;
@@ -253,23 +257,37 @@ static void crash_at(struct crash *c, uint64_t time, enum journal_policy policy)
 		ask_qemu(c);
 }
 
+static void copy_files(struct memfile *to, const struct memfile *from)
+{
+	unsigned int i;
+
+	for (i = 0; i < memdisk.count; i++) {
+		memfile_truncate(&to[i], 0);
+		memfile_write(&to[i], from[i].data, from[i].size, 0);
+	}
+}
+
 static void crash_all(struct crash *c)
 {
+	uint64_t first = c->number;
 	uint64_t events = c->end - c->start + 1, time, was = 0;
 
-	for (c->number = 0; c->number < c->points; c->number++) {
+	for (; c->number < first + c->points; c->number++) {
 		enum journal_policy policy = c->number % (2 * POLICIES);
 
 		/* Torn and lost writes find more than whole prefixes. */
 		if (policy >= POLICIES)
 			policy = POLICY_HALF + policy % (POLICIES - POLICY_HALF);
-		time = c->start + c->number * events / c->points;
-		if (c->only != UINT64_MAX && c->number != c->only)
+		time = c->start + (c->number - first) * events / c->points;
+		if (c->only != UINT64_MAX && c->number != c->only &&
+		    c->number != c->next_at)
 			continue;
 		if (time != was)
 			journal_advance(&c->journal, time);
 		was = time;
 		crash_at(c, time, policy);
+		if (c->number == c->next_at)
+			copy_files(c->next, c->out);
 	}
 }
 
@@ -319,15 +337,9 @@ static void check_end(struct crash *c, bool leaks)
 {
 	struct qc_image *img;
 	const char *why;
-	unsigned int i;
 
 	snprintf(c->what, sizeof(c->what), "the end");
-	c->number = c->points;
-	for (i = 0; i < memdisk.count; i++) {
-		memfile_truncate(&c->out[i], 0);
-		memfile_write(&c->out[i], memdisk.files[i].data,
-			      memdisk.files[i].size, 0);
-	}
+	copy_files(c->out, memdisk.files);
 	img = parse(c, &why);
 	if (!img)
 		complain(c, "cannot be parsed", why);
@@ -370,6 +382,8 @@ static bool set(struct crash *c, const char *name, uint64_t n)
 		c->qemu = n;
 	else if (!strcmp(name, "only"))
 		c->only = n;
+	else if (!strcmp(name, "rounds"))
+		c->rounds = n;
 	else if (!strcmp(name, "lie"))
 		c->lie = n;
 	else if (!strcmp(name, "verbose"))
@@ -404,6 +418,32 @@ static void parse_arguments(struct crash *c, int argc, char **argv)
 	}
 }
 
+/* A run, and its crashes. */
+static bool one_round(struct crash *c, uint64_t number)
+{
+	struct rng rng = { c->ops.seed + number };
+	bool ran;
+
+	model_init(&c->model, NULL);
+	journal_start(&c->journal);
+	memdisk.journal = &c->journal;
+	memdisk.lie = c->lie;
+	c->start = memdisk.now + 1;
+	ran = run(c);
+	memdisk.journal = NULL;
+	/* What a crash has leaked stays so. */
+	check_end(c, number > 0);
+	c->next_at = c->number + rng_below(&rng, c->points);
+	if (!c->bad)
+		crash_all(c);
+	c->writes += c->journal.count;
+	journal_free(&c->journal);
+	history_free(&c->history);
+	model_free(&c->model);
+	c->ops.seed += 1000003;
+	return ran;
+}
+
 int main(int argc, char **argv)
 {
 	static struct crash c = { .open.format = "qcow2",
@@ -413,13 +453,16 @@ int main(int argc, char **argv)
 					   .flush_weight = 10 },
 				  .points = 1000,
 				  .reopen = 8,
+				  .rounds = 2,
 				  .only = UINT64_MAX };
-	bool ran;
+	bool ran = true;
+	uint64_t i;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse_arguments(&c, argc, argv);
-	if (uring_init_emulated(&c.uring, 64) || model_init(&c.model, NULL))
+	if (uring_init_emulated(&c.uring, 64))
 		return 2;
+	c.seed = c.ops.seed;
 	memdisk_reset(c.ops.seed);
 	memdisk_install();
 	c.image = memdisk_get(c.open.path);
@@ -432,18 +475,14 @@ int main(int argc, char **argv)
 					     .read_only = true })))
 		return 2;
 	c.image = &memdisk.files[0];
-	journal_start(&c.journal);
-	memdisk.journal = &c.journal;
-	memdisk.lie = c.lie;
-	c.start = memdisk.now + 1;
-	ran = run(&c);
-	memdisk.journal = NULL;
-	check_end(&c, false);
-	if (!c.bad)
-		crash_all(&c);
+	for (i = 0; i < c.rounds && !c.bad; i++) {
+		if (i)
+			copy_files(memdisk.files, c.next);
+		ran &= one_round(&c, i);
+	}
 	printf("%" PRIu64 " points, %" PRIu64 " opened again, %" PRIu64
 	       " by qemu-img, %" PRIu64 " bad (%" PRIu64
 	       " writes and flushes)\n",
-	       c.done, c.reopened, c.asked, c.bad, c.journal.count);
+	       c.done, c.reopened, c.asked, c.bad, c.writes);
 	return c.bad || !ran;
 }
