@@ -83,11 +83,11 @@ list_images() {
 
 jobs=${Q2_JOBS:-$(nproc)}
 [ -n "${Q2_ONLY:-}" ] && jobs=1
-images=42
+images=38
 runs=2
-points=$((total / images / runs))
+points=$((total / images / runs / 2)) # of each of two rounds
 if [ $points -gt 2000 ]; then
-	runs=$((total / images / 2000))
+	runs=$((total / images / 4000))
 	points=2000
 fi
 for worker in $(seq 0 $((jobs - 1))); do

@@ -55,6 +55,7 @@ tests_fuzz_replay_requests_LDADD = $(q2_ldadd)
 
 q2_tests = \
 	tests/qcow2/check-test.sh \
+	tests/qcow2/bad.sh \
 	tests/qcow2/oracle.sh \
 	tests/qcow2/big.sh \
 	tests/qcow2/crash.sh \

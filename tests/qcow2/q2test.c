@@ -25,7 +25,7 @@ static const char usage[] =
 	"  read-only=0         ring=emulated|real sparse=0\n"
 	"  flush=8             resize=0           (weights, about percent)\n"
 	"  cache=auto|direct|host                 rounds=1 (open and close)\n"
-	"  loose=0             verbose=0          trace=0\n";
+	"  no-backing=0        loose=0             verbose=0          trace=0\n";
 
 struct config {
 	struct block_options open;
@@ -89,6 +89,8 @@ static bool set_number(struct config *c, const char *name, uint64_t n)
 		c->open.metadata_cache = n;
 	else if (!strcmp(name, "read-only"))
 		c->open.read_only = n;
+	else if (!strcmp(name, "no-backing"))
+		c->open.no_backing = n;
 	else if (!strcmp(name, "sparse"))
 		c->ops.sparse = n;
 	else if (!strcmp(name, "flush"))
