@@ -32,11 +32,13 @@ one() {
 	cluster=${options##*cluster_size=}
 	[ "$cluster" = "$options" ] && cluster=64k
 	cluster=${cluster%%,*}
-	for run in $(seq $runs); do
+	for run in $(seq 0 $runs); do
 		seed=$((seed0 * 100000 + number * 1000 + run))
 		ops=$((40 + seed * 7919 % 300))
 		cmd="q2crash img seed=$seed ops=$ops cluster=$cluster"
 		cmd="$cmd points=$points qemu=2 $3"
+		# One short run with every subset of the lost.
+		[ "$run" = 0 ] && cmd="$cmd ops=10 all=1 depth=3 reopen=1"
 		# shellcheck disable=SC2086
 		timeout 600 "$bin"/$cmd >log 2>&1 && {
 			echo "PASS $number: $(tail -n 1 log)"

@@ -197,6 +197,14 @@ static bool wanted(enum journal_policy policy, struct rng *rng, uint64_t i,
 	}
 }
 
+static bool next_bit(struct journal *j)
+{
+	bool bit = j->mask & 1;
+
+	j->mask >>= 1;
+	return bit;
+}
+
 static uint64_t count_open(const struct journal *j, unsigned int file,
 			   uint64_t time)
 {
@@ -205,6 +213,15 @@ static uint64_t count_open(const struct journal *j, unsigned int file,
 	for (i = j->flushed_done[file]; i < j->done_count; i++)
 		n += j->done[i]->file == file && j->done[i]->submit <= time &&
 		     j->done[i]->type != BLOCK_FLUSH;
+	return n;
+}
+
+unsigned int journal_open(const struct journal *j, uint64_t time)
+{
+	unsigned int f, n = 0;
+
+	for (f = 0; f < j->files; f++)
+		n += (unsigned int)count_open(j, f, time);
 	return n;
 }
 
@@ -228,7 +245,8 @@ void journal_crash(struct journal *j, unsigned int file, uint64_t time,
 			continue;
 		if (policy == POLICY_PREFIX && op->complete > time)
 			continue;
-		keep = wanted(policy, rng, n++, one);
+		keep = policy == POLICY_MASK ? next_bit(j) :
+					       wanted(policy, rng, n++, one);
 		if (op->type == BLOCK_TRUNCATE) {
 			if (!keep && op->length < now->size &&
 			    op->length < cut)

@@ -25,7 +25,8 @@ enum journal_policy {
 	POLICY_ALL_BUT_ONE,
 	POLICY_ONLY_ONE,
 	POLICY_TORN, /* some of the sectors of each */
-	POLICIES
+	POLICIES,
+	POLICY_MASK, /* those whose bit is set in journal.mask */
 };
 
 struct journal_op {
@@ -47,6 +48,7 @@ struct journal {
 	uint64_t flushed_at[MEMDISK_FILES]; /* the last flush's submission */
 	uint64_t flushed_done[MEMDISK_FILES]; /* done[] up to there is in it */
 	uint64_t flushes_seen;
+	uint64_t mask; /* takes a bit from below for each */
 	struct memfile scratch;
 	unsigned int files;
 };
@@ -64,6 +66,8 @@ void journal_complete(struct journal *j, struct journal_op *op, uint64_t now,
  * journal_crash() gives a file as it may be found after a crash at that time.
  */
 void journal_advance(struct journal *j, uint64_t time);
+/* How many writes a crash then might lose. */
+unsigned int journal_open(const struct journal *j, uint64_t time);
 void journal_crash(struct journal *j, unsigned int file, uint64_t time,
 		   enum journal_policy policy, struct rng *rng,
 		   struct memfile *out);

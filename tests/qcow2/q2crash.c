@@ -31,6 +31,7 @@ static const char usage[] =
 	"  metadata-cache=0 reopen=8 (of 100 points) qemu=0 (points)\n"
 	"  format=qcow2 only=POINT verbose=0\n"
 	"  rounds=2 (the next begins with one of the crashed images)\n"
+	"  all=0 (1: every subset of what a crash may lose, if they are few)\n"
 	"  lie=0 (the files ignore flushes: then this must find something)\n";
 
 struct crash {
@@ -41,7 +42,7 @@ struct crash {
 	struct history history;
 	struct journal journal;
 	struct memfile *image;
-	uint64_t points, reopen, qemu, only, lie, rounds;
+	uint64_t points, reopen, qemu, only, lie, rounds, all;
 	uint64_t done, reopened, asked, writes, bad;
 	uint64_t start, end; /* of time */
 	struct memfile out[MEMDISK_FILES];
@@ -267,6 +268,25 @@ static void copy_files(struct memfile *to, const struct memfile *from)
 	}
 }
 
+/* For short runs: every subset, or 128 of them, at every time. */
+static void crash_each(struct crash *c)
+{
+	struct rng rng = { c->seed };
+	uint64_t time, mask, n;
+	unsigned int open;
+
+	for (time = c->start; time <= c->end; time++) {
+		journal_advance(&c->journal, time);
+		open = journal_open(&c->journal, time);
+		n = open > 7 ? 128 : 1ULL << open;
+		for (mask = 0; mask < n; mask++, c->number++) {
+			c->journal.mask = open > 7 ? rng_next(&rng) : mask;
+			if (c->only == UINT64_MAX || c->only == c->number)
+				crash_at(c, time, POLICY_MASK);
+		}
+	}
+}
+
 static void crash_all(struct crash *c)
 {
 	uint64_t first = c->number;
@@ -384,6 +404,8 @@ static bool set(struct crash *c, const char *name, uint64_t n)
 		c->only = n;
 	else if (!strcmp(name, "rounds"))
 		c->rounds = n;
+	else if (!strcmp(name, "all"))
+		c->all = n;
 	else if (!strcmp(name, "lie"))
 		c->lie = n;
 	else if (!strcmp(name, "verbose"))
@@ -434,7 +456,9 @@ static bool one_round(struct crash *c, uint64_t number)
 	/* What a crash has leaked stays so. */
 	check_end(c, number > 0);
 	c->next_at = c->number + rng_below(&rng, c->points);
-	if (!c->bad)
+	if (!c->bad && c->all)
+		crash_each(c);
+	else if (!c->bad)
 		crash_all(c);
 	c->writes += c->journal.count;
 	journal_free(&c->journal);
@@ -460,6 +484,8 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse_arguments(&c, argc, argv);
+	if (c.all)
+		c.rounds = 1;
 	if (uring_init_emulated(&c.uring, 64))
 		return 2;
 	c.seed = c.ops.seed;
