@@ -276,8 +276,9 @@ struct qcow2_grower {
 struct qcow2 {
 	struct block *b;
 	struct block *file, *data, *backing; /* data may be file */
-	char *backing_path, *data_path;
-	char *backing_format;
+	char *backing_path, *data_path, *backing_format;
+	uint64_t device, inode; /* of the image's own file */
+	unsigned int warnings; /* about corruption, when read-only */
 
 	/* The header: */
 	uint8_t *header; /* its first sector, as it is to be on disk */
@@ -384,9 +385,8 @@ int qcow2_close_files(struct qcow2 *q);
 /* The path of a file that the image names; NULL if out of memory. */
 char *qcow2_beside(const char *image, const char *name);
 
-/* snapshot.c: takes the L1 table and the size of opt.snapshot. */
+/* snapshot.c: checks all; takes L1 table and size of opt.snapshot. */
 int qcow2_check_snapshots(struct qcow2 *q);
-int qcow2_load_snapshot(struct qcow2 *q);
 
 /* job.c */
 int qcow2_wait(struct qcow2_queue *queue, struct qcow2_job *job);
@@ -451,9 +451,76 @@ void qcow2_packed_range(const struct qcow2 *q, uint64_t desc, uint64_t *offset,
 
 /* read.c: fills t->r.buf from t->r.pos to t->r.end, then t->r.done(). */
 void qcow2_read(struct qcow2_task *t);
+void qcow2_read_again(struct qcow2_task *t); /* job.error, or goes on */
 void qcow2_read_request(struct qcow2_task *t);
 /* Bytes of the backing file at and after @guest that are there. */
 uint64_t qcow2_backing_left(const struct qcow2 *q, uint64_t guest);
+
+/* free.c */
+/* Room to let @clusters go? 0, or QCOW2_WAIT. */
+int qcow2_free_room(struct qcow2 *q, struct qcow2_job *job);
+/* Nothing refers to them any more: they are lowered after a writeback. */
+void qcow2_free_later(struct qcow2 *q, uint64_t host, uint64_t length);
+void qcow2_free_entry(struct qcow2 *q, const struct qcow2_l2e *e);
+/* writeback.c: what was waiting is now stable. */
+void qcow2_free_take(struct qcow2 *q);
+void qcow2_free_written(struct qcow2 *q, bool stable);
+/* job.c: a hold has gone. */
+void qcow2_free_check(struct qcow2 *q);
+
+/* alloc.c: takes up to @want contiguous clusters; QCOW2_WAIT or -errno. */
+int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
+		uint64_t *host, uint64_t *got);
+/* The slice with the refcount of a cluster, its index there; to change. */
+int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
+			 uint64_t cluster, struct qcow2_slice **slice,
+			 unsigned int *index);
+uint64_t qcow2_refcount_get(const struct qcow2 *q, const uint8_t *data,
+			    unsigned int i);
+void qcow2_refcount_put(const struct qcow2 *q, uint8_t *data, unsigned int i,
+			uint64_t value);
+/* True, after marking the image corrupt, if metadata is in these bytes. */
+bool qcow2_is_metadata(struct qcow2 *q, uint64_t host, uint64_t length);
+
+/*
+ * refcount.c: makes the block for clusters around @block * entries, and
+ * @extra contiguous clusters. QCOW2_WAIT or -errno.
+ */
+int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
+		      uint64_t extra);
+
+/* table.c: 0 if @guest's L2 table may be changed; QCOW2_WAIT or -errno. */
+int qcow2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
+		    uint64_t *table);
+
+/*
+ * writeback.c: one that starts from now on; steps @job (may be NULL) when it
+ * is over. QCOW2_WAIT.
+ */
+int qcow2_writeback(struct qcow2 *q, struct qcow2_job *job);
+bool qcow2_is_dirty(const struct qcow2 *q);
+void qcow2_l1_dirty(struct qcow2 *q, uint32_t index);
+
+/* write.c: writes t->w.src from t->w.pos to t->w.end, then t->w.done(). */
+void qcow2_write(struct qcow2_task *t);
+void qcow2_write_request(struct qcow2_task *t);
+/* Waits if one of these guest clusters is being given a place. */
+int qcow2_lock_check(struct qcow2_task *t, uint64_t first, uint64_t count);
+void qcow2_lock(struct qcow2_task *t, uint64_t first, uint64_t count);
+void qcow2_unlock(struct qcow2_task *t);
+/* cow.c: fills t->w.from to t->w.to at t->w.host, then qcow2_write_link(). */
+void qcow2_fill(struct qcow2_task *t);
+void qcow2_write_link(struct qcow2_task *t, int error);
+
+/* discard.c, seek.c, grow.c */
+void qcow2_discard_request(struct qcow2_task *t);
+void qcow2_seek_request(struct qcow2_task *t);
+void qcow2_truncate_request(struct qcow2_task *t);
+/* The disk shall reach to @end: 0, QCOW2_WAIT or -errno. */
+int qcow2_grow(struct qcow2_task *t, uint64_t end);
+
+/* repair.c: at open, may wait. */
+int qcow2_repair(struct qcow2 *q);
 
 /* compress.c: 0 (then the cluster is q->unpack_out), QCOW2_WAIT, -errno. */
 int qcow2_unpack(struct qcow2_task *t, uint64_t desc);
