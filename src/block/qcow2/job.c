@@ -134,7 +134,7 @@ void qcow2_release(struct qcow2_task *t)
 		t->held_next->held_prev = t->held_prev;
 	else
 		q->held_last = t->held_prev;
-	if (q->freer.waits_for_holds)
+	if (q->freer.state == QCOW2_FREER_HELD)
 		qcow2_free_check(q);
 }
 

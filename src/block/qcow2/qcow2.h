@@ -239,26 +239,32 @@ struct qcow2_header_writer {
 };
 
 struct qcow2_writeback {
-	struct qcow2_job job; /* the child is for L1 and fdatasync */
-	struct block_req data_sync;
+	struct qcow2_job job; /* L1, fdatasync of the file */
+	struct qcow2_job header_job, data_job;
 	bool busy;
 	bool again; /* somebody asked for one more */
-	bool second; /* in phase 2 */
-	bool l1_frozen, header;
+	bool l1_frozen;
+	uint64_t end; /* of the disk, for the header */
 	unsigned int in_flight;
+	void (*next_phase)(struct qcow2 *q);
 	int error;
 	uint32_t l1_first, l1_last; /* dirty entries, in phase 2 */
 	struct qcow2_queue now, next;
 	struct qcow2_queue l1_waiters;
 };
 
+enum qcow2_freer_state {
+	QCOW2_FREER_IDLE,
+	QCOW2_FREER_TAKEN,
+	QCOW2_FREER_HELD,
+	QCOW2_FREER_LOWERS,
+};
+
 /* Lowers the refcounts of what a writeback has made unreachable. */
 struct qcow2_freer {
 	struct qcow2_job job;
-	bool busy;
-	bool waits_for_holds;
-	uint64_t seq;
-	bool unsafe; /* it has been written to the lists only */
+	enum qcow2_freer_state state;
+	uint64_t seq; /* holds older than this must go */
 	struct qcow2_frees frees;
 	struct qcow2_queue idle; /* who waits for room in the lists */
 };
@@ -331,6 +337,7 @@ struct qcow2 {
 	uint64_t free_cursor; /* no cluster below it is free */
 	uint64_t end; /* bytes of the disk, growth under way included */
 	uint64_t stored_end; /* to be in the header */
+	uint64_t disk_end; /* what is there */
 	uint64_t clean_to; /* bytes from end to here read as zeros */
 
 	struct qcow2_frees frees; /* wait for a writeback */
@@ -464,7 +471,7 @@ void qcow2_free_later(struct qcow2 *q, uint64_t host, uint64_t length);
 void qcow2_free_entry(struct qcow2 *q, const struct qcow2_l2e *e);
 /* writeback.c: what was waiting is now stable. */
 void qcow2_free_take(struct qcow2 *q);
-void qcow2_free_written(struct qcow2 *q, bool stable);
+void qcow2_free_written(struct qcow2 *q, int error);
 /* job.c: a hold has gone. */
 void qcow2_free_check(struct qcow2 *q);
 
