@@ -293,6 +293,7 @@ void block_complete(struct block_req *req, int64_t result)
 static const struct block_driver *drivers[] = {
 	&block_raw,
 	&block_null,
+	&block_qcow2,
 };
 
 const struct block_driver *block_substitute(const char *name,

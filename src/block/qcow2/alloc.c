@@ -78,11 +78,9 @@ static bool overlaps(uint64_t a, uint64_t a_length, uint64_t b,
 	return a < b + b_length && b < a + a_length;
 }
 
-static const char *find_metadata(const struct qcow2 *q, uint64_t host,
-				 uint64_t length)
+static const char *find_fixed(const struct qcow2 *q, uint64_t host,
+			      uint64_t length)
 {
-	uint64_t i, at;
-
 	if (host < q->cluster_size)
 		return "write into the header's cluster";
 	if (overlaps(host, length, q->l1_offset, (uint64_t)q->l1_size * 8))
@@ -91,6 +89,17 @@ static const char *find_metadata(const struct qcow2 *q, uint64_t host,
 		return "write into the refcount table";
 	if (overlaps(host, length, q->snapshots_offset, q->snapshots_length))
 		return "write into the snapshot table";
+	return NULL;
+}
+
+static const char *find_metadata(const struct qcow2 *q, uint64_t host,
+				 uint64_t length)
+{
+	const char *what = find_fixed(q, host, length);
+	uint64_t i, at;
+
+	if (what)
+		return what;
 	for (i = 0; i < q->reftable_size; i++) {
 		at = be64toh(q->reftable[i]);
 		if (at >= host && at < host + length)
@@ -107,6 +116,15 @@ static const char *find_metadata(const struct qcow2 *q, uint64_t host,
 bool qcow2_is_metadata(struct qcow2 *q, uint64_t host, uint64_t length)
 {
 	const char *what = find_metadata(q, host, length);
+
+	if (what)
+		qcow2_set_corrupt(q, what, host);
+	return what;
+}
+
+bool qcow2_is_metadata_fast(struct qcow2 *q, uint64_t host, uint64_t length)
+{
+	const char *what = find_fixed(q, host, length);
 
 	if (what)
 		qcow2_set_corrupt(q, what, host);

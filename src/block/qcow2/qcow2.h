@@ -194,9 +194,19 @@ struct qcow2_task {
 		uint64_t cow; /* next guest byte to write */
 		uint32_t piece;
 		bool keep; /* the cluster is there already */
+		bool copy; /* no data: the old contents get a place */
 		uint8_t *buffer;
 		int error;
 	} w;
+	/* discard.c */
+	struct {
+		enum block_type type; /* DISCARD or ZERO */
+		uint64_t pos, end;
+		void (*done)(struct qcow2_task *t);
+		bool cut; /* behind the end of the disk: may read as it likes */
+		bool changed;
+	} z;
+
 	struct qcow2_task *locked_prev, *locked_next;
 	struct qcow2_queue unlock;
 };
@@ -269,14 +279,16 @@ struct qcow2_freer {
 	struct qcow2_queue idle; /* who waits for room in the lists */
 };
 
-/* Makes the disk larger or smaller. */
+/* Makes the disk larger. */
 struct qcow2_grower {
-	bool busy; /* a task changes L1 or the header's size */
+	struct qcow2_task task;
+	bool busy;
+	bool has_tables; /* holds the table maker's lock */
 	struct qcow2_queue waiters;
-	uint64_t l1_host; /* of a larger L1 table */
-	uint64_t *l1;
-	uint32_t l1_size;
-	uint64_t zero_to;
+	uint64_t end; /* of the disk, wanted */
+	uint64_t *l1; /* the larger table */
+	uint32_t l1_size; /* entries */
+	uint64_t l1_clusters, l1_host;
 };
 
 struct qcow2 {
@@ -488,6 +500,7 @@ void qcow2_refcount_put(const struct qcow2 *q, uint8_t *data, unsigned int i,
 			uint64_t value);
 /* True, after marking the image corrupt, if metadata is in these bytes. */
 bool qcow2_is_metadata(struct qcow2 *q, uint64_t host, uint64_t length);
+bool qcow2_is_metadata_fast(struct qcow2 *q, uint64_t host, uint64_t length);
 
 /*
  * refcount.c: makes the block for clusters around @block * entries, and
@@ -521,10 +534,13 @@ void qcow2_write_link(struct qcow2_task *t, int error);
 
 /* discard.c, seek.c, grow.c */
 void qcow2_discard_request(struct qcow2_task *t);
+void qcow2_zero(struct qcow2_task *t); /* t->z; then t->z.done() */
 void qcow2_seek_request(struct qcow2_task *t);
 void qcow2_truncate_request(struct qcow2_task *t);
 /* The disk shall reach to @end: 0, QCOW2_WAIT or -errno. */
 int qcow2_grow(struct qcow2_task *t, uint64_t end);
+/* What is written up to @end is part of the disk. */
+void qcow2_store_end(struct qcow2 *q, uint64_t end);
 
 /* repair.c: at open, may wait. */
 int qcow2_repair(struct qcow2 *q);
