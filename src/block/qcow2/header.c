@@ -212,7 +212,7 @@ static int check_tables(struct qcow2 *q)
 	q->l1_offset = qcow2_get64(q, QCOW2_H_L1_OFFSET);
 	q->reftable_offset = qcow2_get64(q, QCOW2_H_REFTABLE_OFFSET);
 	q->reftable_size = clusters << (q->cluster_bits - 3);
-	if (size > INT64_MAX - q->cluster_size)
+	if (size > (uint64_t)INT64_MAX - q->cluster_size)
 		return qcow2_bad_field(q, "size", size, "it is too large");
 	if (q->l1_size > QCOW2_MAX_L1 / 8)
 		return qcow2_bad_field(q, "l1_size", q->l1_size,

@@ -13,7 +13,6 @@
 
 #define L2_CACHE (256u << 10) /* bytes */
 #define REFCOUNT_CACHE (64u << 10)
-#define READ_ONLY_REFCOUNTS 0
 
 static void flushed(struct qcow2_job *job)
 {

@@ -75,7 +75,7 @@ static int take(struct qcow2 *q, const struct entry *e)
 		return qcow2_bad_field(q, "snapshot's l1_size", e->l1_size,
 				       "an L1 table has at most 4194304 "
 				       "entries (32 MiB)");
-	if (e->disk_size > INT64_MAX - q->cluster_size ||
+	if (e->disk_size > (uint64_t)INT64_MAX - q->cluster_size ||
 	    (e->disk_size + covers - 1) / covers > e->l1_size)
 		return qcow2_bad_field(q, "snapshot's disk size", e->disk_size,
 				       "its L1 table is too small for that");
