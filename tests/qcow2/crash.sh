@@ -38,7 +38,7 @@ one() {
 		cmd="q2crash img seed=$seed ops=$ops cluster=$cluster"
 		cmd="$cmd points=$points qemu=2 $3"
 		# One short run with every subset of the lost.
-		[ "$run" = 0 ] && cmd="$cmd ops=10 all=1 depth=3 reopen=1"
+		[ "$run" = 0 ] && cmd="$cmd ops=10 all=1 depth=3 reopen=1 qemu=0"
 		# shellcheck disable=SC2086
 		timeout 600 "$bin"/$cmd >log 2>&1 && {
 			echo "PASS $number: $(tail -n 1 log)"
@@ -79,7 +79,7 @@ list_images() {
 	one 'cluster_size=4k,data_file=DATA' small ''
 	one 'cluster_size=64k,data_file=DATA,data_file_raw=on' small "$r"
 	one 'cluster_size=4k,preallocation=metadata' empty 'depth=24'
-	one 'cluster_size=4k' smallbitmap ''
+	one 'cluster_size=4k' smallbitmap 'leaks=1'
 	one 'cluster_size=1k' smallqcow 'metadata-cache=1k depth=16'
 }
 

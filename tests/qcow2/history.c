@@ -106,6 +106,7 @@ void history_begin(struct ops *ops, struct ops_slot *slot)
 	slot->user = (void *)(uintptr_t)now;
 	if (slot->req.type == BLOCK_TRUNCATE)
 		size = slot->length;
+	size = (size + SECTOR - 1) / SECTOR * SECTOR;
 	if (h->sizes.list[h->sizes.count - 1].hash != size)
 		append(&h->sizes, size, now, UINT64_MAX);
 	if (!changed(ops, slot, &from, &to))

@@ -32,6 +32,7 @@ static const char usage[] =
 	"  format=qcow2 only=POINT verbose=0\n"
 	"  rounds=2 (the next begins with one of the crashed images)\n"
 	"  all=0 (1: every subset of what a crash may lose, if they are few)\n"
+	"  leaks=0 (1: an image that leaks is fine even after a close)\n"
 	"  lie=0 (the files ignore flushes: then this must find something)\n";
 
 struct crash {
@@ -42,7 +43,7 @@ struct crash {
 	struct history history;
 	struct journal journal;
 	struct memfile *image;
-	uint64_t points, reopen, qemu, only, lie, rounds, all;
+	uint64_t points, reopen, qemu, only, lie, rounds, all, leaks;
 	uint64_t done, reopened, asked, writes, bad;
 	uint64_t start, end; /* of time */
 	struct memfile out[MEMDISK_FILES];
@@ -404,6 +405,8 @@ static bool set(struct crash *c, const char *name, uint64_t n)
 		c->only = n;
 	else if (!strcmp(name, "rounds"))
 		c->rounds = n;
+	else if (!strcmp(name, "leaks"))
+		c->leaks = n;
 	else if (!strcmp(name, "all"))
 		c->all = n;
 	else if (!strcmp(name, "lie"))
@@ -454,7 +457,7 @@ static bool one_round(struct crash *c, uint64_t number)
 	ran = run(c);
 	memdisk.journal = NULL;
 	/* What a crash has leaked stays so. */
-	check_end(c, number > 0);
+	check_end(c, number > 0 || c->leaks);
 	c->next_at = c->number + rng_below(&rng, c->points);
 	if (!c->bad && c->all)
 		crash_each(c);

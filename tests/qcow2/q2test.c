@@ -168,6 +168,9 @@ static unsigned int round_of(struct config *c, struct uring *u, struct model *m)
 		printf("WRONG: close: %s\n", strerror(-ret));
 		bad++;
 	}
+	/* qcow2 disks are whole sectors; one that grew is rounded up. */
+	if (strcmp(c->open.format, "raw"))
+		m->size = (m->size + 511) & ~511ULL;
 	return bad;
 }
 
