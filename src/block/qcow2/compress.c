@@ -115,9 +115,10 @@ static void unpack_over(struct qcow2_task *t, int error)
 		log_warnx("%s: qcow2: a compressed cluster: this rawfuse was "
 			  "built without zlib",
 			  q->b->opt.path);
-	else if (error == -EIO)
-		qcow2_set_corrupt(q, "a compressed cluster that does not "
-				     "unpack: its descriptor is", t->r.packed);
+	else if (error == -EIO && q->warnings++ < QCOW2_WARNINGS)
+		log_warnx("%s: qcow2: the compressed cluster for guest offset "
+			  "%" PRIu64 " does not unpack (descriptor 0x%" PRIx64
+			  ")", q->b->opt.path, t->r.pos, t->r.packed);
 	qcow2_wake(&q->unpack_waiters, 0);
 	/* No error: the read looks the cluster up again and finds it here. */
 	t->job.error = error;
@@ -133,6 +134,10 @@ static void packed_read(struct qcow2_job *job)
 
 	qcow2_release(t);
 	t->held_seq = 0;
+	/* The last sector may be cut off by the end of the file. */
+	if (!ret && length < job->child.length &&
+	    job->child.offset + length < q->file->size)
+		ret = -EIO;
 	if (!ret && q->compression)
 		ret = zstd_cluster(q, length);
 	else if (!ret)

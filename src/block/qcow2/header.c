@@ -64,7 +64,7 @@ int qcow2_bad_field(const struct qcow2 *q, const char *field, uint64_t value,
 
 int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset)
 {
-	if (q->corrupt || q->warnings++ >= 16)
+	if (q->corrupt || q->warnings++ >= QCOW2_WARNINGS)
 		return -EIO;
 	log_warnx("%s: qcow2: corrupt: %s at 0x%" PRIx64 "; %s; see "
 		  "'qemu-img check'",

@@ -54,6 +54,7 @@
 #define QCOW2_BUFFERS 4 /* of copy on write */
 #define QCOW2_BUFFER (64u << 10) /* bytes of one */
 #define QCOW2_FREES 1024 /* extents that wait to be freed */
+#define QCOW2_WARNINGS 16u /* lines about damage, then silence */
 #define QCOW2_STEP 256 /* clusters that one step may let go */
 
 #define QCOW2_WAIT 1 /* returned: the job waits and will be stepped again */
