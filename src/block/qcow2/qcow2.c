@@ -118,12 +118,14 @@ static int store_header(struct qcow2 *q)
 static int open_for_writing(struct qcow2 *q)
 {
 	uint64_t keep = q->data_file ? QCOW2_AUTOCLEAR_DATA_RAW : 0;
-	int ret;
+	int ret = 0;
 
-	ret = qcow2_read_table(q, "refcount_table_offset", q->reftable_offset,
-			       q->reftable_size, &q->reftable);
-	if (!ret && q->incompatible & QCOW2_INCOMPAT_DIRTY)
+	if (q->incompatible & QCOW2_INCOMPAT_DIRTY)
 		ret = qcow2_repair(q);
+	if (!ret)
+		ret = qcow2_read_table(q, "refcount_table_offset",
+				       q->reftable_offset, q->reftable_size,
+				       &q->reftable);
 	if (ret || !(q->autoclear & ~keep))
 		return ret;
 	/* Bitmaps, and whatever we do not keep up with. */

@@ -407,6 +407,10 @@ char *qcow2_beside(const char *image, const char *name);
 
 /* snapshot.c: checks all; takes L1 table and size of opt.snapshot. */
 int qcow2_check_snapshots(struct qcow2 *q);
+int qcow2_for_snapshots(struct qcow2 *q,
+			int (*fn)(struct qcow2 *q, void *arg,
+				  uint64_t l1_offset, uint32_t l1_size),
+			void *arg);
 
 /* job.c */
 int qcow2_wait(struct qcow2_queue *queue, struct qcow2_job *job);

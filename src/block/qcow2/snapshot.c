@@ -62,6 +62,13 @@ static int read_entry(struct qcow2 *q, uint64_t at, struct entry *e)
 		       0;
 }
 
+static uint64_t entry_length(const struct entry *e)
+{
+	return qcow2_round_up(ENTRY + (uint64_t)e->extra + e->id_length +
+				      e->name_length,
+			      8);
+}
+
 static bool is_called(const char *wanted, const char *name, uint32_t length)
 {
 	return strlen(wanted) == length && !memcmp(wanted, name, length);
@@ -101,8 +108,7 @@ static int walk(struct qcow2 *q, struct entry *e)
 				  q->b->opt.path, i, strerror(-ret));
 			return ret;
 		}
-		at += qcow2_round_up(ENTRY + e->extra + e->id_length +
-				     (uint64_t)e->name_length, 8);
+		at += entry_length(e);
 		if (at - q->snapshots_offset > MAX_DIRECTORY)
 			return qcow2_bad_field(q, "nb_snapshots", q->snapshots,
 					       "the table is too large");
@@ -131,6 +137,26 @@ static int walk(struct qcow2 *q, struct entry *e)
 	e->l1_size = hit.l1_size;
 	e->disk_size = hit.disk_size;
 	return take(q, e);
+}
+
+int qcow2_for_snapshots(struct qcow2 *q,
+			int (*fn)(struct qcow2 *q, void *arg,
+				  uint64_t l1_offset, uint32_t l1_size),
+			void *arg)
+{
+	struct entry *e = malloc(sizeof(*e));
+	uint64_t at = q->snapshots_offset;
+	uint32_t i;
+	int ret = e ? 0 : -ENOMEM;
+
+	for (i = 0; !ret && i < q->snapshots; i++) {
+		ret = read_entry(q, at, e);
+		if (!ret)
+			ret = fn(q, arg, e->l1_offset, e->l1_size);
+		at += entry_length(e);
+	}
+	free(e);
+	return ret;
 }
 
 int qcow2_check_snapshots(struct qcow2 *q)
