@@ -5,10 +5,11 @@
  * serves any image.
  *
  * What may not be evicted: a slice that is being loaded, is dirty, belongs to
- * the writeback under way (which may fail), or was loaded for a job that has
+ * the writeback under way (which may fail), or was loaded for jobs that have
  * not looked at it yet (fresh), else many jobs and few slices could load and
- * evict for ever. When nothing may be evicted the job waits; a writeback is
- * started if dirt is the reason. A full cache never fails.
+ * evict for ever. These jobs are posted when it is there, and behind them an op
+ * of the slice, which ends that. When nothing may be evicted the job waits; a
+ * writeback is started if dirt is the reason. A full cache never fails.
  */
 #include "config.h"
 
@@ -106,7 +107,17 @@ static void forget(struct qcow2_cache *c, struct qcow2_slice *s)
 		at = &(*at)->hash_next;
 	*at = s->hash_next;
 	s->offset = 0;
+}
+
+static void looked_at(struct op *op, int res, unsigned int flags)
+{
+	struct qcow2_slice *s = container_of(op, struct qcow2_slice, op);
+
+	(void)res;
+	(void)flags;
 	s->fresh = false;
+	s->cache->unsettled--;
+	qcow2_wake(&s->cache->no_room, 0);
 }
 
 static void loaded(struct block_req *io)
@@ -124,11 +135,10 @@ static void loaded(struct block_req *io)
 	}
 	if (error)
 		forget(c, s);
-	else
-		s->fresh = true;
+	s->fresh = true;
 	qcow2_wake(&s->waiters, error);
-	if (error)
-		qcow2_wake(&c->no_room, 0);
+	s->op.done = looked_at;
+	uring_post(c->q->b->uring, &s->op, 0);
 }
 
 static struct qcow2_slice *victim(struct qcow2_cache *c)
@@ -159,6 +169,7 @@ static int load(struct qcow2_cache *c, uint64_t offset, struct qcow2_job *job)
 	lru_remove(c, s);
 	lru_add(c, s);
 	s->loading = true;
+	c->unsettled++;
 	s->io = (struct block_req){ .type = BLOCK_READ,
 				    .offset = offset,
 				    .length = c->slice_size,
@@ -178,16 +189,20 @@ int qcow2_slice_get(struct qcow2_cache *c, uint64_t offset,
 		return load(c, offset, job);
 	if (s->loading)
 		return qcow2_wait(&s->waiters, job);
-	if (s->fresh) {
-		s->fresh = false;
-		qcow2_wake(&c->no_room, 0);
-	}
 	if (c->newest != s) {
 		lru_remove(c, s);
 		lru_add(c, s);
 	}
 	*slice = s;
 	return 0;
+}
+
+const struct qcow2_slice *qcow2_slice_peek(const struct qcow2_cache *c,
+					   uint64_t offset)
+{
+	const struct qcow2_slice *s = find(c, offset);
+
+	return s && !s->loading ? s : NULL;
 }
 
 int qcow2_slice_get_writable(struct qcow2_cache *c, uint64_t offset,

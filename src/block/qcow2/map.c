@@ -143,8 +143,23 @@ int qcow2_l2_check(struct qcow2 *q, const struct qcow2_l2e *e, uint64_t guest)
 	return 0;
 }
 
+/* The slice for @guest, if it is in the cache. */
+static const struct qcow2_slice *next_slice(struct qcow2 *q, uint64_t guest,
+					    bool copied)
+{
+	uint64_t i = guest >> (q->cluster_bits + q->l2_bits), table;
+
+	if (i >= q->l1_size)
+		return NULL;
+	table = be64toh(q->l1[i]);
+	if (table & QCOW2_L1_RESERVED || (copied && !(table & QCOW2_COPIED)))
+		return NULL;
+	return qcow2_slice_peek(&q->l2, qcow2_slice_offset(
+					q, table & QCOW2_OFFSET, guest));
+}
+
 /* How far does what is at @guest go on, within the cached slices? */
-static uint64_t run_length(struct qcow2 *q, struct qcow2_slice *s,
+static uint64_t run_length(struct qcow2 *q, const struct qcow2_slice *s,
 			   uint64_t guest, uint64_t length,
 			   const struct qcow2_map *map)
 {
@@ -158,8 +173,12 @@ static uint64_t run_length(struct qcow2 *q, struct qcow2_slice *s,
 	while (run < length) {
 		if (++sub == q->subs) {
 			sub = 0;
-			if (++i == qcow2_slice_entries(q))
-				break;
+			if (++i == qcow2_slice_entries(q)) {
+				s = next_slice(q, guest + run, map->copied);
+				if (!s)
+					break;
+				i = 0;
+			}
 			e = qcow2_l2_get(q, s, i);
 			if (e.desc & QCOW2_COMPRESSED ||
 			    (e.desc & (QCOW2_L2_RESERVED | QCOW2_ZERO)) ||
@@ -215,7 +234,7 @@ int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 	if (map->kind == QCOW2_DATA) {
 		map->host = (e.desc & QCOW2_OFFSET) +
 			    qcow2_in_cluster(q, guest);
-		map->copied = e.desc & QCOW2_COPIED;
+		map->copied = e.desc & QCOW2_COPIED && copied;
 	}
 	map->length = run_length(q, s, guest, length, map);
 	return 0;

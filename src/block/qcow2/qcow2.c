@@ -206,8 +206,15 @@ static int wait_for(struct qcow2 *q, struct closer *c)
 
 static bool is_busy(const struct qcow2 *q)
 {
-	return q->wb.busy || q->header_writer.busy ||
+	return q->wb.busy || q->header_writer.busy || q->l2.unsettled ||
+	       q->refcounts.unsettled ||
 	       q->freer.state == QCOW2_FREER_LOWERS;
+}
+
+static void wait_idle(struct qcow2 *q)
+{
+	while (is_busy(q) && !q->b->uring->lost)
+		uring_wait(q->b->uring);
 }
 
 /* Until nothing is dirty and nothing is to be freed. */
@@ -223,11 +230,8 @@ static int settle(struct qcow2 *q)
 		qcow2_job_init(q, &c.job, closer_step);
 		qcow2_writeback(q, &c.job);
 		ret = wait_for(q, &c);
-		while (is_busy(q) && !q->b->uring->lost)
-			uring_wait(q->b->uring);
+		wait_idle(q);
 	}
-	while (is_busy(q) && !q->b->uring->lost)
-		uring_wait(q->b->uring);
 	return ret;
 }
 
@@ -238,6 +242,7 @@ static int qcow2_close(struct block *b)
 
 	if (!b->opt.read_only)
 		ret = settle(q);
+	wait_idle(q);
 	if (ret)
 		log_warnx("%s: qcow2: close: %s", b->opt.path, strerror(-ret));
 	err = qcow2_close_files(q);

@@ -111,7 +111,8 @@ struct qcow2_slice {
 	struct qcow2_slice *hash_next;
 	struct qcow2_slice *newer, *older;
 	bool loading;
-	bool fresh; /* loaded for a job that has not looked at it yet */
+	bool fresh; /* loaded for jobs that have not looked at it yet */
+	struct op op; /* behind them */
 	bool dirty;
 	bool frozen; /* a writeback has yet to write it: do not change it */
 	bool in_writeback; /* until that ends; it might fail */
@@ -125,6 +126,7 @@ struct qcow2_cache {
 	uint32_t slice_size; /* bytes */
 	unsigned int count, buckets;
 	unsigned int dirty; /* how many are */
+	unsigned int unsettled; /* loading or fresh */
 	struct qcow2_slice *slices;
 	struct qcow2_slice **hash;
 	struct qcow2_slice *newest, *oldest;
@@ -442,7 +444,10 @@ void qcow2_cache_free(struct qcow2_cache *c);
 /* 0: *@slice may be looked at until the step ends; or QCOW2_WAIT, -errno. */
 int qcow2_slice_get(struct qcow2_cache *c, uint64_t offset,
 		    struct qcow2_job *job, struct qcow2_slice **slice);
-/* The same for one that is to be changed; then call qcow2_slice_dirty(). */
+/* What is there without waiting; or NULL. */
+const struct qcow2_slice *qcow2_slice_peek(const struct qcow2_cache *c,
+					   uint64_t offset);
+/* The same as get for one that is to be changed; then call qcow2_slice_dirty(). */
 int qcow2_slice_get_writable(struct qcow2_cache *c, uint64_t offset,
 			     struct qcow2_job *job, struct qcow2_slice **slice);
 void qcow2_slice_dirty(struct qcow2_slice *s);
