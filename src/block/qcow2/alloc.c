@@ -72,65 +72,6 @@ int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
 					job, slice);
 }
 
-static bool overlaps(uint64_t a, uint64_t a_length, uint64_t b,
-		     uint64_t b_length)
-{
-	return a < b + b_length && b < a + a_length;
-}
-
-static const char *find_fixed(const struct qcow2 *q, uint64_t host,
-			      uint64_t length)
-{
-	if (host < q->cluster_size)
-		return "write into the header's cluster";
-	if (overlaps(host, length, q->l1_offset, (uint64_t)q->l1_size * 8))
-		return "write into the L1 table";
-	if (overlaps(host, length, q->reftable_offset, q->reftable_size * 8))
-		return "write into the refcount table";
-	if (overlaps(host, length, q->snapshots_offset, q->snapshots_length))
-		return "write into the snapshot table";
-	return NULL;
-}
-
-static const char *find_metadata(const struct qcow2 *q, uint64_t host,
-				 uint64_t length)
-{
-	const char *what = find_fixed(q, host, length);
-	uint64_t i, at;
-
-	if (what)
-		return what;
-	for (i = 0; i < q->reftable_size; i++) {
-		at = be64toh(q->reftable[i]);
-		if (at >= host && at < host + length)
-			return "write into a refcount block";
-	}
-	for (i = 0; i < q->l1_size; i++) {
-		at = be64toh(q->l1[i]) & QCOW2_OFFSET;
-		if (at >= host && at < host + length)
-			return "write into an L2 table";
-	}
-	return NULL;
-}
-
-bool qcow2_is_metadata(struct qcow2 *q, uint64_t host, uint64_t length)
-{
-	const char *what = find_metadata(q, host, length);
-
-	if (what)
-		qcow2_set_corrupt(q, what, host);
-	return what;
-}
-
-bool qcow2_is_metadata_fast(struct qcow2 *q, uint64_t host, uint64_t length)
-{
-	const char *what = find_fixed(q, host, length);
-
-	if (what)
-		qcow2_set_corrupt(q, what, host);
-	return what;
-}
-
 int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 		uint64_t *host, uint64_t *got)
 {
@@ -161,8 +102,9 @@ int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 			break;
 	*host = q->free_cursor << q->cluster_bits;
 	*got = n;
-	if (qcow2_is_metadata(q, *host, (uint64_t)n << q->cluster_bits))
-		return -EIO;
+	ret = qcow2_fence_check(q, *host, (uint64_t)n << q->cluster_bits);
+	if (ret)
+		return ret;
 	while (n--)
 		qcow2_refcount_put(q, s->data, i + n, 1);
 	q->free_cursor += *got;

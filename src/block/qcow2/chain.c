@@ -23,19 +23,27 @@
 #define EXT_DATA_FILE 0x44415441u
 #define BACKING_CACHE (64u << 10)
 
-static const struct block_options *chain_options(const struct qcow2 *q)
+/*
+ * Copy on write and small clusters make writes that are not aligned; these go
+ * through the host's page cache, which is not safe beside direct writes to the
+ * same folio. So what is written is opened without O_DIRECT unless that was
+ * asked for. It also keeps table slices near that our cache has evicted.
+ */
+static enum block_cache cache_mode(const struct block_options *opt)
 {
-	return &q->b->opt;
+	if (opt->cache == BLOCK_CACHE_AUTO && !opt->read_only)
+		return BLOCK_CACHE_HOST;
+	return opt->cache;
 }
 
 int qcow2_open_file(struct qcow2 *q)
 {
-	const struct block_options *opt = chain_options(q);
+	const struct block_options *opt = &q->b->opt;
 	struct block_options mine = { .path = opt->path,
 				      .format = "raw",
 				      .read_only = opt->read_only,
 				      .no_lock = opt->no_lock,
-				      .cache = opt->cache };
+				      .cache = cache_mode(opt) };
 	struct stat st;
 
 	if (stat(opt->path, &st)) {
@@ -155,7 +163,7 @@ static int open_data(struct qcow2 *q)
 				     .read_only = q->b->opt.read_only,
 				     .growable = !q->b->opt.read_only,
 				     .no_lock = q->b->opt.no_lock,
-				     .cache = q->b->opt.cache };
+				     .cache = cache_mode(&q->b->opt) };
 	struct stat st;
 	char *name = q->data_path;
 
@@ -242,7 +250,7 @@ static int check_chain(const struct qcow2 *q, const struct block_chain *chain,
 
 static int open_backing(struct qcow2 *q)
 {
-	const struct block_options *opt = chain_options(q);
+	const struct block_options *opt = &q->b->opt;
 	uint64_t offset = qcow2_get64(q, QCOW2_H_BACKING_OFFSET);
 	struct block_chain chain = { opt->chain, q->device, q->inode };
 	struct block_options below = { .read_only = true,

@@ -81,6 +81,7 @@ static void free_all(struct qcow2 *q)
 	qcow2_pools_free(q);
 	free(q->l1);
 	free(q->reftable);
+	free(q->fence);
 	free(q);
 }
 
@@ -126,6 +127,8 @@ static int open_for_writing(struct qcow2 *q)
 		ret = qcow2_read_table(q, "refcount_table_offset",
 				       q->reftable_offset, q->reftable_size,
 				       &q->reftable);
+	if (!ret)
+		ret = qcow2_fence_init(q);
 	if (ret || !(q->autoclear & ~keep))
 		return ret;
 	/* Bitmaps, and whatever we do not keep up with. */

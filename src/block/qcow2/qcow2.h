@@ -17,6 +17,7 @@
  *   table.c      new L2 tables
  *   alloc.c      clusters are taken
  *   free.c       clusters are given back
+ *   fence.c      no data where metadata is
  *   refcount.c   new refcount blocks, a larger refcount table
  *   writeback.c  the order in which all of it reaches the disk
  *   grow.c       a disk of another size
@@ -328,6 +329,9 @@ struct qcow2 {
 	uint64_t reftable_size; /* entries */
 	uint64_t reftable_offset;
 
+	uint64_t *fence; /* bits */
+	unsigned int fence_bits; /* 2 to this many */
+
 	struct qcow2_cache l2, refcounts;
 
 	struct qcow2_task *tasks, *free_task;
@@ -508,9 +512,14 @@ uint64_t qcow2_refcount_get(const struct qcow2 *q, const uint8_t *data,
 			    unsigned int i);
 void qcow2_refcount_put(const struct qcow2 *q, uint8_t *data, unsigned int i,
 			uint64_t value);
-/* True, after marking the image corrupt, if metadata is in these bytes. */
-bool qcow2_is_metadata(struct qcow2 *q, uint64_t host, uint64_t length);
-bool qcow2_is_metadata_fast(struct qcow2 *q, uint64_t host, uint64_t length);
+
+/*
+ * fence.c. The check is -EIO, after marking the image corrupt, if metadata is
+ * in these bytes; init refuses tables that lie on one another.
+ */
+int qcow2_fence_init(struct qcow2 *q);
+void qcow2_fence_add(struct qcow2 *q, uint64_t host);
+int qcow2_fence_check(struct qcow2 *q, uint64_t host, uint64_t length);
 
 /*
  * refcount.c: makes the block for clusters around @block * entries, and

@@ -89,7 +89,7 @@ static int check_target(struct qcow2 *q, uint64_t host, uint64_t length)
 	if (host + length > qcow2_round_up(q->file->size, q->cluster_size))
 		return qcow2_set_corrupt(q, "write past the end of the file",
 					 host);
-	return qcow2_is_metadata_fast(q, host, length) ? -EIO : 0;
+	return qcow2_fence_check(q, host, length);
 }
 
 static int in_place(struct qcow2_task *t, const struct qcow2_map *map)
