@@ -1,8 +1,10 @@
 #include "config.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fuzz.h"
 #include "memdisk.h"
@@ -13,20 +15,52 @@ static uint8_t bytes[FUZZ_BATCH][FUZZ_MAX_LEN];
 static struct statx stx[FUZZ_BATCH];
 static unsigned int running;
 
+static char dir[] = "/tmp/fuzz-qcow2.XXXXXX";
+static char paths[3][64];
+
+static void remove_files(void)
+{
+	unlink(paths[0]);
+	unlink(paths[1]);
+	unlink(paths[2]);
+	rmdir(dir);
+}
+
+/* The driver looks whether files exist; what is in them is in memory. */
+static void make_files(void)
+{
+	static const char *const names[] = { "fuzz.img", "base.raw",
+					     "data.raw" };
+	unsigned int i;
+
+	if (!mkdtemp(dir))
+		abort();
+	for (i = 0; i < 3; i++) {
+		snprintf(paths[i], sizeof(paths[i]), "%s/%s", dir, names[i]);
+		close(open(paths[i], O_CREAT | O_WRONLY, 0600));
+	}
+	atexit(remove_files);
+}
+
+const char *fuzz_image(void)
+{
+	return paths[0];
+}
+
 static void put_files(const uint8_t *image, size_t size)
 {
 	static uint8_t base[40000];
 
 	memset(base, 0x5a, sizeof(base));
-	memdisk_put(FUZZ_IMAGE, image, size);
-	memdisk_put("base.raw", base, sizeof(base));
-	memdisk_put("data.raw", base, sizeof(base));
+	memdisk_put(paths[0], image, size);
+	memdisk_put(paths[1], base, sizeof(base));
+	memdisk_put(paths[2], base, sizeof(base));
 }
 
 struct block *fuzz_open(const uint8_t *image, size_t size, uint64_t seed,
 			uint64_t cache)
 {
-	struct block_options opt = { .path = FUZZ_IMAGE,
+	struct block_options opt = { .path = paths[0],
 				     .format = "qcow2",
 				     .backing_format = "raw",
 				     .no_lock = true,
@@ -36,6 +70,7 @@ struct block *fuzz_open(const uint8_t *image, size_t size, uint64_t seed,
 		if (uring_init_emulated(&ring, 64))
 			abort();
 		memdisk_install();
+		make_files();
 	}
 	memdisk_reset(seed);
 	memdisk.no_host = true;

@@ -7,7 +7,6 @@
 
 #include "block/block.h"
 
-#define FUZZ_IMAGE "fuzz.img"
 #define FUZZ_BATCH 8 /* requests in flight */
 #define FUZZ_MAX_LEN 65536u
 
@@ -18,6 +17,9 @@ struct fuzz_request {
 	unsigned int flags;
 	uint64_t offset, length;
 };
+
+/* The image's path; its name is fuzz.img. */
+const char *fuzz_image(void);
 
 /*
  * Puts the image and the files it may name into memory and opens it; NULL if

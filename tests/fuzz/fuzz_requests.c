@@ -69,14 +69,20 @@ static void load_all(void)
 
 static bool resolve(void *arg, const char *name, struct qc_file *file)
 {
-	struct memfile *f = memdisk_get(name);
+	unsigned int i;
 
 	(void)arg;
-	if (!f)
-		return false;
-	file->data = f->data;
-	file->size = f->size;
-	return true;
+	for (i = 0; i < memdisk.count; i++) {
+		const struct memfile *f = &memdisk.files[i];
+		const char *slash = strrchr(f->path, '/');
+
+		if (strcmp(f->path, name) && strcmp(slash + 1, name))
+			continue;
+		file->data = f->data;
+		file->size = f->size;
+		return true;
+	}
+	return false;
 }
 
 static void must_be_sound(void)
@@ -86,7 +92,7 @@ static void must_be_sound(void)
 	struct qc_image *img;
 	const char *why;
 
-	resolve(NULL, FUZZ_IMAGE, &file);
+	resolve(NULL, fuzz_image(), &file);
 	img = qc_open(&file, "qcow2", resolve, NULL, &why);
 	if (!img) {
 		fprintf(stderr, "the image is not sound: %s\n", why);
