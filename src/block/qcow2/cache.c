@@ -158,7 +158,8 @@ static int load(struct qcow2_cache *c, uint64_t offset, struct qcow2_job *job)
 	unsigned int i = bucket_of(c, offset);
 
 	if (!s) {
-		if (c->dirty)
+		/* The end of one that runs wakes us as well. */
+		if (c->dirty && !c->q->wb.busy)
 			qcow2_writeback(c->q, NULL);
 		return qcow2_wait(&c->no_room, job);
 	}

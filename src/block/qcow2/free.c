@@ -4,7 +4,8 @@
  * 1. the disk's L2 entry no longer points to it: a writeback that began after
  *    the change has ended well;
  * 2. no request made from the old mapping is under way (job.c, holds).
- * Then its refcount is lowered in the cache; a later writeback stores that.
+ * Then its storage is given back (a hole is punched), and its refcount is
+ * lowered in the cache; a later writeback stores that.
  *
  *   q->frees      not yet in a writeback       -> a writeback begins
  *   freer TAKEN   the writeback is under way   -> it ends well
@@ -26,6 +27,7 @@
 #define RESERVE (QCOW2_TASKS + 16)
 
 static void lower(struct qcow2_job *job);
+static void punched(struct qcow2_job *job);
 
 int qcow2_free_room(struct qcow2 *q, struct qcow2_job *job)
 {
@@ -100,28 +102,52 @@ void qcow2_free_written(struct qcow2 *q, int error)
 	qcow2_free_check(q);
 }
 
-static int lower_one(struct qcow2 *q, uint64_t cluster)
+/* Lowers the last @want clusters before @end, as far as they are alike. */
+static int lower_some(struct qcow2 *q, uint64_t end, uint64_t want,
+		      uint64_t *done)
 {
+	struct qcow2_freer *fr = &q->freer;
 	struct qcow2_slice *s;
-	unsigned int i;
-	uint64_t n;
+	unsigned int i, n;
+	uint64_t count;
 	int ret;
 
-	ret = qcow2_refcount_slice(q, &q->freer.job, cluster, &s, &i);
+	ret = qcow2_refcount_slice(q, &fr->job, end - 1, &s, &i);
 	if (ret == QCOW2_WAIT)
 		return ret;
-	n = ret ? 0 : qcow2_refcount_get(q, s->data, i);
-	if (!n && (!ret || ret == -ENOENT))
+	count = ret ? 0 : qcow2_refcount_get(q, s->data, i);
+	if (!count && (!ret || ret == -ENOENT))
 		return qcow2_set_corrupt(q, "refcount 0 of a cluster that was "
-					    "in use", cluster <<
+					    "in use", (end - 1) <<
 					 q->cluster_bits);
 	if (ret)
 		return ret;
-	qcow2_refcount_put(q, s->data, i, n - 1);
+	for (n = 1; n < want && n <= i; n++)
+		if (qcow2_refcount_get(q, s->data, i - n) != count)
+			break;
+	if (count == 1 && fr->punched != end) {
+		fr->punched = end;
+		fr->job.step = punched;
+		qcow2_child(&fr->job, q->file, BLOCK_DISCARD, NULL,
+			    (uint64_t)n << q->cluster_bits,
+			    (end - n) << q->cluster_bits);
+		return QCOW2_WAIT;
+	}
+	*done = n;
+	while (n--)
+		qcow2_refcount_put(q, s->data, i - n, count - 1);
 	qcow2_slice_dirty(s);
-	if (n == 1 && cluster < q->free_cursor)
-		q->free_cursor = cluster;
+	if (count == 1 && end - *done < q->free_cursor)
+		q->free_cursor = end - *done;
 	return 0;
+}
+
+static void punched(struct qcow2_job *job)
+{
+	/* A file system that cannot keeps the storage for our next cluster. */
+	job->error = 0;
+	job->step = lower;
+	lower(job);
 }
 
 static void lower(struct qcow2_job *job)
@@ -129,13 +155,18 @@ static void lower(struct qcow2_job *job)
 	struct qcow2 *q = job->q;
 	struct qcow2_frees *f = &q->freer.frees;
 	int ret = job->error;
+	uint64_t done = 0;
 
 	job->error = 0;
 	while (!ret && f->count) {
 		struct qcow2_extent *e = &f->list[f->count - 1];
 
-		ret = lower_one(q, e->first + e->count - 1);
-		if (!ret && !--e->count)
+		ret = lower_some(q, e->first + e->count, e->count, &done);
+		if (ret)
+			break;
+		q->freer.punched = 0;
+		e->count -= done;
+		if (!e->count)
 			f->count--;
 	}
 	if (ret == QCOW2_WAIT)

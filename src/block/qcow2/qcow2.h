@@ -279,6 +279,7 @@ struct qcow2_freer {
 	struct qcow2_job job;
 	enum qcow2_freer_state state;
 	uint64_t seq; /* holds older than this must go */
+	uint64_t punched; /* the clusters before this one have no storage */
 	struct qcow2_frees frees;
 	struct qcow2_queue idle; /* who waits for room in the lists */
 };
