@@ -23,8 +23,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "block/block.h"
 #include "block/drivers.h"
@@ -302,6 +305,7 @@ void block_complete(struct block_req *req, int64_t result)
 static const struct block_driver *drivers[] = {
 	&block_raw,
 	&block_null,
+	&block_qcow2,
 };
 
 const struct block_driver *block_substitute(const char *name,
@@ -319,13 +323,39 @@ const struct block_driver *block_substitute(const char *name,
 	return was;
 }
 
-static const struct block_driver *choose(const struct block_options *opt)
+/* What does the file look like? Errors are for the driver's open to tell. */
+static const char *probe(const char *path)
+{
+	static const char qcow2[4] = { 'Q', 'F', 'I', '\xfb' };
+	const char *name = "raw";
+	char magic[sizeof(qcow2)];
+	struct stat st;
+	int fd;
+
+	if (!strncmp(path, "null:", 5))
+		return "null";
+	/* Opening anything else might wait, or do something. */
+	if (stat(path, &st) || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+		return name;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return name;
+	if (pread(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+	    !memcmp(magic, qcow2, sizeof(magic)))
+		name = "qcow2";
+	close(fd);
+	return name;
+}
+
+static const struct block_driver *choose(struct block_options *opt)
 {
 	const char *name = opt->format;
 	size_t i;
 
-	if (!strcmp(name, "auto"))
-		name = strncmp(opt->path, "null:", 5) ? "raw" : "null";
+	if (!strcmp(name, "auto")) {
+		name = probe(opt->path);
+		opt->probed = !strcmp(name, "qcow2");
+	}
 	for (i = 0; i < sizeof(drivers) / sizeof(*drivers); i++)
 		if (!strcmp(name, drivers[i]->name))
 			return drivers[i];
@@ -335,22 +365,18 @@ static const struct block_driver *choose(const struct block_options *opt)
 
 struct block *block_open(struct uring *u, const struct block_options *opt)
 {
-	const struct block_driver *driver = choose(opt);
-	struct block *b;
+	struct block *b = calloc(1, sizeof(*b));
 
-	if (!driver)
-		return NULL;
-	b = calloc(1, sizeof(*b));
 	if (!b) {
 		log_warnx("%s: open: out of memory", opt->path);
 		return NULL;
 	}
-	b->driver = driver;
 	b->uring = u;
 	b->opt = *opt;
 	b->buf_align = 1;
 	b->write_seq = !opt->read_only;
-	if (driver->open(b)) {
+	b->driver = choose(&b->opt);
+	if (!b->driver || b->driver->open(b)) {
 		free(b);
 		return NULL;
 	}

@@ -82,6 +82,12 @@ struct block_driver {
 	int (*close)(struct block *b);
 };
 
+/* An image and those above it, for the open of its backing file. */
+struct block_chain {
+	const struct block_chain *above;
+	uint64_t device, inode;
+};
+
 struct block_options {
 	const char *path; /* of the image; or "null:size=N" */
 	const char *format; /* "auto", or a driver's name */
@@ -95,6 +101,7 @@ struct block_options {
 	bool no_backing; /* refuse images that have a backing file */
 	uint64_t metadata_cache; /* bytes; 0: the default */
 	bool probed; /* the format was guessed, not said: trust less */
+	const struct block_chain *chain; /* only while it opens */
 };
 
 struct block_list {

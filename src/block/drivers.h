@@ -6,5 +6,6 @@
 
 extern const struct block_driver block_raw;
 extern const struct block_driver block_null;
+extern const struct block_driver block_qcow2;
 
 #endif

@@ -1,0 +1,242 @@
+/*
+ * Slices of tables, least recently used out first. Two caches: of the L2
+ * tables and of the refcount blocks. A slice is 4 KiB (or the cluster, if that
+ * is smaller) wherever the table has 2 MiB, so a cache of a few hundred KiB
+ * serves any image.
+ *
+ * What may not be evicted: a slice that is being loaded, is dirty, belongs to
+ * the writeback under way (which may fail), or was loaded for jobs that have
+ * not looked at it yet (fresh), else many jobs and few slices could load and
+ * evict for ever. These jobs are posted when it is there, and behind them an op
+ * of the slice, which ends that. When nothing may be evicted the job waits; a
+ * writeback is started if dirt is the reason. A full cache never fails.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/qcow2/qcow2.h"
+#include "loop/log.h"
+
+#define SLICE 4096u
+#define MIN_SLICES 8u
+#define MAX_SLICES 4096u
+
+static unsigned int bucket_of(const struct qcow2_cache *c, uint64_t offset)
+{
+	uint64_t n = offset / c->slice_size * 0x9e3779b97f4a7c15ULL;
+
+	return (unsigned int)(n >> 40) & (c->buckets - 1);
+}
+
+static void lru_add(struct qcow2_cache *c, struct qcow2_slice *s)
+{
+	s->newer = NULL;
+	s->older = c->newest;
+	if (c->newest)
+		c->newest->newer = s;
+	else
+		c->oldest = s;
+	c->newest = s;
+}
+
+static void lru_remove(struct qcow2_cache *c, struct qcow2_slice *s)
+{
+	if (s->newer)
+		s->newer->older = s->older;
+	else
+		c->newest = s->older;
+	if (s->older)
+		s->older->newer = s->newer;
+	else
+		c->oldest = s->newer;
+}
+
+int qcow2_cache_init(struct qcow2 *q, struct qcow2_cache *c, const char *what,
+		     uint64_t bytes)
+{
+	unsigned int i;
+
+	c->q = q;
+	c->what = what;
+	c->slice_size = q->cluster_size < SLICE ? q->cluster_size : SLICE;
+	bytes = qcow2_min(bytes / c->slice_size, MAX_SLICES);
+	c->count = bytes < MIN_SLICES ? MIN_SLICES : (unsigned int)bytes;
+	for (c->buckets = 1; c->buckets < c->count;)
+		c->buckets *= 2;
+	c->slices = calloc(c->count, sizeof(*c->slices));
+	c->hash = calloc(c->buckets, sizeof(*c->hash));
+	c->memory = aligned_alloc(
+		4096, qcow2_round_up((uint64_t)c->count * c->slice_size, 4096));
+	if (!c->slices || !c->hash || !c->memory)
+		return -ENOMEM;
+	for (i = 0; i < c->count; i++) {
+		c->slices[i].cache = c;
+		c->slices[i].data = c->memory + (size_t)i * c->slice_size;
+		lru_add(c, &c->slices[i]);
+	}
+	return 0;
+}
+
+void qcow2_cache_free(struct qcow2_cache *c)
+{
+	free(c->slices);
+	free(c->hash);
+	free(c->memory);
+}
+
+static struct qcow2_slice *find(const struct qcow2_cache *c, uint64_t offset)
+{
+	struct qcow2_slice *s = c->hash[bucket_of(c, offset)];
+
+	while (s && s->offset != offset)
+		s = s->hash_next;
+	return s;
+}
+
+static void forget(struct qcow2_cache *c, struct qcow2_slice *s)
+{
+	struct qcow2_slice **at = &c->hash[bucket_of(c, s->offset)];
+
+	if (!s->offset)
+		return;
+	while (*at != s)
+		at = &(*at)->hash_next;
+	*at = s->hash_next;
+	s->offset = 0;
+}
+
+static void looked_at(struct op *op, int res, unsigned int flags)
+{
+	struct qcow2_slice *s = container_of(op, struct qcow2_slice, op);
+
+	(void)res;
+	(void)flags;
+	s->fresh = false;
+	s->cache->unsettled--;
+	qcow2_wake(&s->cache->no_room, 0);
+}
+
+static void loaded(struct block_req *io)
+{
+	struct qcow2_slice *s = container_of(io, struct qcow2_slice, io);
+	struct qcow2_cache *c = s->cache;
+	int error = io->result < 0 ? (int)io->result : 0;
+
+	s->loading = false;
+	if (!error && io->result < (int64_t)c->slice_size) {
+		log_warnx("%s: qcow2: the %s at 0x%" PRIx64 " reaches past the "
+			  "end of the file; was it truncated?",
+			  c->q->b->opt.path, c->what, s->offset);
+		error = -EIO;
+	}
+	if (error)
+		forget(c, s);
+	s->fresh = true;
+	qcow2_wake(&s->waiters, error);
+	s->op.done = looked_at;
+	uring_post(c->q->b->uring, &s->op, 0);
+}
+
+static struct qcow2_slice *victim(struct qcow2_cache *c)
+{
+	struct qcow2_slice *s;
+
+	for (s = c->oldest; s; s = s->newer)
+		if (!s->loading && !s->dirty && !s->in_writeback && !s->fresh &&
+		    !s->frozen)
+			return s;
+	return NULL;
+}
+
+static int load(struct qcow2_cache *c, uint64_t offset, struct qcow2_job *job)
+{
+	struct qcow2_slice *s = victim(c);
+	unsigned int i = bucket_of(c, offset);
+
+	if (!s) {
+		/* The end of one that runs wakes us as well. */
+		if (c->dirty && !c->q->wb.busy)
+			qcow2_writeback(c->q, NULL);
+		return qcow2_wait(&c->no_room, job);
+	}
+	forget(c, s);
+	s->offset = offset;
+	s->hash_next = c->hash[i];
+	c->hash[i] = s;
+	lru_remove(c, s);
+	lru_add(c, s);
+	s->loading = true;
+	c->unsettled++;
+	s->io = (struct block_req){ .type = BLOCK_READ,
+				    .offset = offset,
+				    .length = c->slice_size,
+				    .buf = s->data,
+				    .done = loaded };
+	qcow2_wait(&s->waiters, job);
+	block_submit(c->q->file, &s->io);
+	return QCOW2_WAIT;
+}
+
+int qcow2_slice_get(struct qcow2_cache *c, uint64_t offset,
+		    struct qcow2_job *job, struct qcow2_slice **slice)
+{
+	struct qcow2_slice *s = find(c, offset);
+
+	if (!s)
+		return load(c, offset, job);
+	if (s->loading)
+		return qcow2_wait(&s->waiters, job);
+	if (c->newest != s) {
+		lru_remove(c, s);
+		lru_add(c, s);
+	}
+	*slice = s;
+	return 0;
+}
+
+const struct qcow2_slice *qcow2_slice_peek(const struct qcow2_cache *c,
+					   uint64_t offset)
+{
+	const struct qcow2_slice *s = find(c, offset);
+
+	return s && !s->loading ? s : NULL;
+}
+
+int qcow2_slice_get_writable(struct qcow2_cache *c, uint64_t offset,
+			     struct qcow2_job *job, struct qcow2_slice **slice)
+{
+	int ret = qcow2_slice_get(c, offset, job, slice);
+
+	if (!ret && (*slice)->frozen)
+		ret = qcow2_wait(&(*slice)->waiters, job);
+	return ret;
+}
+
+void qcow2_slice_dirty(struct qcow2_slice *s)
+{
+	s->cache->dirty += !s->dirty;
+	s->dirty = true;
+}
+
+void qcow2_slice_clean(struct qcow2_slice *s)
+{
+	s->cache->dirty -= s->dirty;
+	s->dirty = false;
+}
+
+void qcow2_cache_drop(struct qcow2_cache *c, uint64_t offset, uint64_t length)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->count; i++) {
+		struct qcow2_slice *s = &c->slices[i];
+
+		if (s->offset >= offset && s->offset < offset + length &&
+		    s->offset && !s->loading && !s->dirty && !s->in_writeback)
+			forget(c, s);
+	}
+}

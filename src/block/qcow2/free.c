@@ -1,0 +1,181 @@
+/*
+ * Clusters are given back, late: a cluster that an L2 entry pointed to may be
+ * used again only when
+ * 1. the disk's L2 entry no longer points to it: a writeback that began after
+ *    the change has ended well;
+ * 2. no request made from the old mapping is under way (job.c, holds).
+ * Then its storage is given back (a hole is punched), and its refcount is
+ * lowered in the cache; a later writeback stores that.
+ *
+ *   q->frees      not yet in a writeback       -> a writeback begins
+ *   freer TAKEN   the writeback is under way   -> it ends well
+ *   freer HELD    old requests are under way   -> the last one ends
+ *   freer LOWERS  refcounts are lowered        -> IDLE
+ *
+ * Both lists are bounded. Who is about to let clusters go asks for room first
+ * and waits while there is none. A crash in between leaks clusters.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "block/qcow2/qcow2.h"
+#include "loop/log.h"
+
+/* Kept for allocations that failed; these do not ask. */
+#define RESERVE (QCOW2_TASKS + 16)
+
+static void lower(struct qcow2_job *job);
+static void punched(struct qcow2_job *job);
+
+int qcow2_free_room(struct qcow2 *q, struct qcow2_job *job)
+{
+	if (q->frees.count + QCOW2_STEP + RESERVE <= QCOW2_FREES)
+		return 0;
+	qcow2_writeback(q, NULL);
+	if (q->frees.count + QCOW2_STEP + RESERVE <= QCOW2_FREES)
+		return 0;
+	return qcow2_wait(&q->freer.idle, job);
+}
+
+void qcow2_free_later(struct qcow2 *q, uint64_t host, uint64_t length)
+{
+	struct qcow2_frees *f = &q->frees;
+	uint64_t first = host >> q->cluster_bits;
+	uint64_t last = (host + length - 1) >> q->cluster_bits;
+	struct qcow2_extent *e = f->count ? &f->list[f->count - 1] : NULL;
+
+	if (e && e->first + e->count == first)
+		e->count += last - first + 1;
+	else if (f->count < QCOW2_FREES)
+		f->list[f->count++] =
+			(struct qcow2_extent){ first, last - first + 1 };
+	else
+		log_warnx("%s: qcow2: clusters are leaked ('qemu-img check -r "
+			  "leaks' finds them)",
+			  q->b->opt.path);
+}
+
+void qcow2_free_entry(struct qcow2 *q, const struct qcow2_l2e *e)
+{
+	uint64_t offset = e->desc & QCOW2_OFFSET, length = q->cluster_size;
+
+	if (q->data_file)
+		return;
+	if (e->desc & QCOW2_COMPRESSED)
+		qcow2_packed_range(q, e->desc, &offset, &length);
+	if (offset)
+		qcow2_free_later(q, offset, length);
+}
+
+void qcow2_free_take(struct qcow2 *q)
+{
+	struct qcow2_frees took = q->frees;
+
+	if (q->freer.state != QCOW2_FREER_IDLE || !took.count)
+		return;
+	q->frees = q->freer.frees;
+	q->freer.frees = took;
+	q->freer.state = QCOW2_FREER_TAKEN;
+	qcow2_wake(&q->freer.idle, 0);
+}
+
+void qcow2_free_check(struct qcow2 *q)
+{
+	if (q->held_first && q->held_first->held_seq < q->freer.seq)
+		return;
+	q->freer.state = QCOW2_FREER_LOWERS;
+	qcow2_job_init(q, &q->freer.job, lower);
+	uring_post(q->b->uring, &q->freer.job.op, 0);
+}
+
+void qcow2_free_written(struct qcow2 *q, int error)
+{
+	/* Should it fail, what was taken waits for the next writeback. */
+	if (error)
+		qcow2_wake(&q->freer.idle, error);
+	if (error || q->freer.state != QCOW2_FREER_TAKEN)
+		return;
+	q->freer.state = QCOW2_FREER_HELD;
+	q->freer.seq = ++q->seq;
+	qcow2_free_check(q);
+}
+
+/* Lowers the last @want clusters before @end, as far as they are alike. */
+static int lower_some(struct qcow2 *q, uint64_t end, uint64_t want,
+		      uint64_t *done)
+{
+	struct qcow2_freer *fr = &q->freer;
+	struct qcow2_slice *s;
+	unsigned int i, n;
+	uint64_t count;
+	int ret;
+
+	ret = qcow2_refcount_slice(q, &fr->job, end - 1, &s, &i);
+	if (ret == QCOW2_WAIT)
+		return ret;
+	count = ret ? 0 : qcow2_refcount_get(q, s->data, i);
+	if (!count && (!ret || ret == -ENOENT))
+		return qcow2_set_corrupt(q, "refcount 0 of a cluster that was "
+					    "in use", (end - 1) <<
+					 q->cluster_bits);
+	if (ret)
+		return ret;
+	for (n = 1; n < want && n <= i; n++)
+		if (qcow2_refcount_get(q, s->data, i - n) != count)
+			break;
+	if (count == 1 && fr->punched != end) {
+		fr->punched = end;
+		fr->job.step = punched;
+		qcow2_child(&fr->job, q->file, BLOCK_DISCARD, NULL,
+			    (uint64_t)n << q->cluster_bits,
+			    (end - n) << q->cluster_bits);
+		return QCOW2_WAIT;
+	}
+	*done = n;
+	while (n--)
+		qcow2_refcount_put(q, s->data, i - n, count - 1);
+	qcow2_slice_dirty(s);
+	if (count == 1 && end - *done < q->free_cursor)
+		q->free_cursor = end - *done;
+	return 0;
+}
+
+static void punched(struct qcow2_job *job)
+{
+	/* A file system that cannot keeps the storage for our next cluster. */
+	job->error = 0;
+	job->step = lower;
+	lower(job);
+}
+
+static void lower(struct qcow2_job *job)
+{
+	struct qcow2 *q = job->q;
+	struct qcow2_frees *f = &q->freer.frees;
+	int ret = job->error;
+	uint64_t done = 0;
+
+	job->error = 0;
+	while (!ret && f->count) {
+		struct qcow2_extent *e = &f->list[f->count - 1];
+
+		ret = lower_some(q, e->first + e->count, e->count, &done);
+		if (ret)
+			break;
+		q->freer.punched = 0;
+		e->count -= done;
+		if (!e->count)
+			f->count--;
+	}
+	if (ret == QCOW2_WAIT)
+		return;
+	if (ret)
+		log_warnx("%s: qcow2: lowering refcounts: %s: clusters are "
+			  "leaked ('qemu-img check -r leaks' finds them)",
+			  q->b->opt.path, strerror(-ret));
+	f->count = 0;
+	q->freer.state = QCOW2_FREER_IDLE;
+	qcow2_wake(&q->freer.idle, 0);
+}

@@ -1,0 +1,337 @@
+/*
+ * A disk of another size. One request grows the disk at a time; what comes
+ * meanwhile waits. Before anybody may write behind the end:
+ *
+ * 1. The L1 table must reach there. A larger one is written to new clusters,
+ *    made stable with their refcounts, and then the header points to it; the
+ *    table maker's lock keeps L1 as it is meanwhile.
+ * 2. What is behind the end must read as zeros: the rest of the last cluster
+ *    may hold anything, and a backing file may be longer than its overlay.
+ *    This is stable before the header tells the new size.
+ *
+ * The header counts in sectors of 512 bytes: a size is rounded up there.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/qcow2/qcow2.h"
+#include "loop/log.h"
+
+#define AHEAD 256u /* clusters that are cleaned beyond what is needed */
+
+static void grow_step(struct qcow2_job *job);
+static void move_l1(struct qcow2_job *job);
+
+void qcow2_store_end(struct qcow2 *q, uint64_t end)
+{
+	if (end > q->stored_end)
+		q->stored_end = qcow2_round_up(end, QCOW2_SECTOR);
+}
+
+static uint64_t l1_need(const struct qcow2 *q, uint64_t end)
+{
+	unsigned int bits = q->cluster_bits + q->l2_bits;
+
+	return (end >> bits) + !!(end & ((1ULL << bits) - 1));
+}
+
+static void end_grow(struct qcow2 *q, int error)
+{
+	struct qcow2_grower *g = &q->grower;
+
+	free(g->l1);
+	g->l1 = NULL;
+	if (g->l1_host && error)
+		qcow2_free_later(q, g->l1_host,
+				 g->l1_clusters << q->cluster_bits);
+	g->l1_host = 0;
+	if (g->has_tables) {
+		g->has_tables = false;
+		q->table_maker.busy = false;
+		qcow2_wake(&q->table_maker.waiters, 0);
+	}
+	if (!error)
+		q->end = g->end > q->end ? g->end : q->end;
+	g->busy = false;
+	qcow2_wake(&g->waiters, error);
+}
+
+static void l1_published(struct qcow2_job *job)
+{
+	struct qcow2 *q = job->q;
+	struct qcow2_grower *g = &q->grower;
+
+	if (job->error) {
+		qcow2_put64(q, QCOW2_H_L1_OFFSET, q->l1_offset);
+		qcow2_put32(q, QCOW2_H_L1_SIZE, q->l1_size);
+		/* The header may have got there: the new table stays. */
+		g->l1_host = 0;
+		end_grow(q, job->error);
+		return;
+	}
+	if (q->l1_size)
+		qcow2_free_later(q, q->l1_offset, (uint64_t)q->l1_size * 8);
+	free(q->l1);
+	q->l1 = g->l1;
+	q->l1_size = g->l1_size;
+	q->l1_offset = g->l1_host;
+	g->l1 = NULL;
+	g->l1_host = 0;
+	g->has_tables = false;
+	q->table_maker.busy = false;
+	qcow2_wake(&q->table_maker.waiters, 0);
+	job->step = grow_step;
+	grow_step(job);
+}
+
+static void l1_sync(struct qcow2_job *job)
+{
+	if (job->error) {
+		l1_published(job);
+		return;
+	}
+	job->step = l1_published;
+	qcow2_child(job, job->q->file, BLOCK_FLUSH, NULL, 0, 0);
+}
+
+static void l1_point(struct qcow2_job *job)
+{
+	struct qcow2 *q = job->q;
+
+	if (job->error) {
+		end_grow(q, job->error);
+		return;
+	}
+	qcow2_put64(q, QCOW2_H_L1_OFFSET, q->grower.l1_host);
+	qcow2_put32(q, QCOW2_H_L1_SIZE, q->grower.l1_size);
+	job->step = l1_sync;
+	qcow2_header_write(q, job);
+}
+
+static void l1_written(struct qcow2_job *job)
+{
+	if (job->error) {
+		end_grow(job->q, job->error);
+		return;
+	}
+	job->step = l1_point;
+	qcow2_child(job, job->q->file, BLOCK_FLUSH, NULL, 0, 0);
+}
+
+static void write_l1(struct qcow2_job *job)
+{
+	struct qcow2 *q = job->q;
+	struct qcow2_grower *g = &q->grower;
+	uint64_t bytes = g->l1_clusters << q->cluster_bits;
+
+	g->l1 = aligned_alloc(4096, qcow2_round_up(bytes + 512, 4096));
+	if (!g->l1) {
+		end_grow(q, -ENOMEM);
+		return;
+	}
+	memset(g->l1, 0, qcow2_round_up(bytes + 512, 4096));
+	memcpy(g->l1, q->l1, (size_t)q->l1_size * 8);
+	job->step = l1_written;
+	qcow2_child(job, q->file, BLOCK_WRITE, g->l1, bytes, g->l1_host);
+}
+
+/* Takes the clusters, then waits until L1 is as on disk and stays so. */
+static void move_l1(struct qcow2_job *job)
+{
+	struct qcow2 *q = job->q;
+	struct qcow2_grower *g = &q->grower;
+	uint64_t got;
+	int ret = job->error;
+
+	if (!ret && !g->l1_host && g->l1_clusters == 1) {
+		ret = qcow2_alloc(q, job, 1, &g->l1_host, &got);
+	} else if (!ret && !g->l1_host) {
+		g->l1_host = q->refcount_maker.extra_host;
+		q->refcount_maker.extra_host = 0;
+		if (!g->l1_host)
+			ret = qcow2_make_blocks(q, job, 0, g->l1_clusters);
+	}
+	if (!ret && !g->has_tables && q->table_maker.busy)
+		ret = qcow2_wait(&q->table_maker.waiters, job);
+	if (!ret && !g->has_tables) {
+		q->table_maker.busy = g->has_tables = true;
+		ret = qcow2_writeback(q, job);
+	}
+	if (ret == QCOW2_WAIT)
+		return;
+	if (ret)
+		end_grow(q, ret);
+	else
+		write_l1(job);
+}
+
+static void stable(struct qcow2_job *job)
+{
+	end_grow(job->q, job->error);
+}
+
+static void cleaned(struct qcow2_task *t)
+{
+	struct qcow2 *q = t->job.q;
+
+	if (t->job.error) {
+		end_grow(q, t->job.error);
+		return;
+	}
+	q->clean_to = t->z.end;
+	if (!t->z.changed) {
+		end_grow(q, 0);
+		return;
+	}
+	t->job.step = stable;
+	qcow2_writeback(q, &t->job);
+}
+
+static void clean(struct qcow2 *q)
+{
+	struct qcow2_grower *g = &q->grower;
+	struct qcow2_task *t = &g->task;
+	unsigned int bits = q->cluster_bits + q->l2_bits;
+	uint64_t to = qcow2_round_up(g->end, q->cluster_size);
+
+	if (to <= q->clean_to) {
+		end_grow(q, 0);
+		return;
+	}
+	to = qcow2_min(to + ((uint64_t)AHEAD << q->cluster_bits),
+		       (uint64_t)q->l1_size << bits);
+	t->z.type = BLOCK_DISCARD;
+	t->z.cut = false;
+	t->z.pos = q->clean_to;
+	t->z.end = to;
+	t->z.done = cleaned;
+	qcow2_zero(t);
+}
+
+static void grow_step(struct qcow2_job *job)
+{
+	struct qcow2 *q = job->q;
+	struct qcow2_grower *g = &q->grower;
+	uint64_t need = l1_need(q, g->end), entries;
+
+	if (job->error) {
+		end_grow(q, job->error);
+		return;
+	}
+	if (need <= q->l1_size) {
+		clean(q);
+		return;
+	}
+	if (need > QCOW2_MAX_L1 / 8 || g->end > (uint64_t)INT64_MAX - q->cluster_size) {
+		end_grow(q, -EFBIG);
+		return;
+	}
+	/* Whole clusters, and half as much again if it grows by writing. */
+	entries = q->cluster_size / 8;
+	need += q->b->opt.growable ? need / 2 : 0;
+	need = qcow2_min(qcow2_round_up(need, entries), QCOW2_MAX_L1 / 8);
+	g->l1_clusters = (need + entries - 1) / entries;
+	g->l1_size = (uint32_t)need;
+	q->refcount_maker.extra_host = 0;
+	job->step = move_l1;
+	move_l1(job);
+}
+
+int qcow2_grow(struct qcow2_task *t, uint64_t end)
+{
+	struct qcow2 *q = t->job.q;
+	struct qcow2_grower *g = &q->grower;
+
+	if (end <= q->end)
+		return 0;
+	if (q->corrupt)
+		return -EIO;
+	if (q->version < 3 && q->snapshots) {
+		log_warnx("%s: qcow2: a version 2 image with snapshots keeps "
+			  "its size; 'qemu-img amend -o compat=1.1' makes it "
+			  "version 3",
+			  q->b->opt.path);
+		return -EOPNOTSUPP;
+	}
+	qcow2_wait(&g->waiters, &t->job);
+	if (g->busy)
+		return QCOW2_WAIT;
+	g->busy = true;
+	g->end = end;
+	qcow2_job_init(q, &g->task.job, grow_step);
+	grow_step(&g->task.job);
+	return QCOW2_WAIT;
+}
+
+static void truncated(struct qcow2_job *job)
+{
+	qcow2_finish(QCOW2_TASK(job), job->error);
+}
+
+static void store_size(struct qcow2_task *t)
+{
+	struct qcow2 *q = t->job.q;
+	uint64_t size = t->req->length;
+
+	if (t->job.error) {
+		qcow2_finish(t, t->job.error);
+		return;
+	}
+	if (size < q->end)
+		q->clean_to = qcow2_round_up(size, q->cluster_size);
+	q->end = size;
+	q->stored_end = qcow2_round_up(size, QCOW2_SECTOR);
+	t->job.step = truncated;
+	qcow2_writeback(q, &t->job);
+}
+
+static void tail_stable(struct qcow2_job *job)
+{
+	store_size(QCOW2_TASK(job));
+}
+
+static void tail_gone(struct qcow2_task *t)
+{
+	if (t->job.error) {
+		qcow2_finish(t, t->job.error);
+		return;
+	}
+	t->job.step = tail_stable;
+	qcow2_writeback(t->job.q, &t->job);
+}
+
+static void truncate_step(struct qcow2_job *job)
+{
+	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2 *q = job->q;
+	uint64_t size = t->req->length;
+	int ret = job->error;
+
+	if (!ret && size < q->end && q->version < 3 && q->snapshots)
+		ret = -EOPNOTSUPP;
+	if (!ret)
+		ret = qcow2_grow(t, size);
+	if (ret == QCOW2_WAIT)
+		return;
+	if (ret || size >= q->end) {
+		job->error = ret;
+		store_size(t);
+		return;
+	}
+	t->z.type = BLOCK_DISCARD;
+	t->z.pos = size;
+	t->z.end = qcow2_round_up(q->end, q->cluster_size);
+	t->z.cut = true;
+	t->z.done = tail_gone;
+	qcow2_zero(t);
+}
+
+void qcow2_truncate_request(struct qcow2_task *t)
+{
+	t->job.error = 0;
+	t->job.step = truncate_step;
+	truncate_step(&t->job);
+}

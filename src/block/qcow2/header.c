@@ -1,0 +1,296 @@
+/*
+ * The header: read once and checked field by field, kept as the sector that it
+ * is on disk, and written back as that one sector.
+ *
+ * Whoever changes a field does so when what the field says is stable; so the
+ * sector is right at any time, and whoever writes it may carry others' changes
+ * along. Only one write is under way; who comes meanwhile waits for the next.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/qcow2/qcow2.h"
+#include "loop/log.h"
+
+static uint32_t load32(const uint8_t *at)
+{
+	uint32_t n;
+
+	memcpy(&n, at, sizeof(n));
+	return be32toh(n);
+}
+
+static uint64_t load64(const uint8_t *at)
+{
+	uint64_t n;
+
+	memcpy(&n, at, sizeof(n));
+	return be64toh(n);
+}
+
+uint32_t qcow2_get32(const struct qcow2 *q, enum qcow2_field field)
+{
+	return load32(q->header + field);
+}
+
+uint64_t qcow2_get64(const struct qcow2 *q, enum qcow2_field field)
+{
+	return load64(q->header + field);
+}
+
+void qcow2_put32(struct qcow2 *q, enum qcow2_field field, uint32_t value)
+{
+	value = htobe32(value);
+	memcpy(q->header + field, &value, sizeof(value));
+}
+
+void qcow2_put64(struct qcow2 *q, enum qcow2_field field, uint64_t value)
+{
+	value = htobe64(value);
+	memcpy(q->header + field, &value, sizeof(value));
+}
+
+int qcow2_bad_field(const struct qcow2 *q, const char *field, uint64_t value,
+		    const char *why)
+{
+	log_warnx("%s: qcow2: %s is %" PRIu64 " (0x%" PRIx64 "): %s",
+		  q->b->opt.path, field, value, value, why);
+	return -EINVAL;
+}
+
+int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset)
+{
+	if (q->corrupt || q->warnings++ >= QCOW2_WARNINGS)
+		return -EIO;
+	log_warnx("%s: qcow2: corrupt: %s at 0x%" PRIx64 "; %s; see "
+		  "'qemu-img check'",
+		  q->b->opt.path, what, offset,
+		  q->b->opt.read_only ? "the request fails" :
+					"nothing more is written");
+	if (q->b->opt.read_only)
+		return -EIO;
+	q->corrupt = true;
+	if (q->version >= 3) {
+		qcow2_put64(q, QCOW2_H_INCOMPAT,
+			    qcow2_get64(q, QCOW2_H_INCOMPAT) |
+				    QCOW2_INCOMPAT_CORRUPT);
+		qcow2_header_write(q, NULL);
+	}
+	return -EIO;
+}
+
+static void written(struct qcow2_job *job);
+
+static void write_now(struct qcow2 *q)
+{
+	struct qcow2_header_writer *w = &q->header_writer;
+
+	w->busy = true;
+	w->now = w->next;
+	w->next = (struct qcow2_queue){ NULL, NULL };
+	memcpy(w->copy, q->header, QCOW2_SECTOR);
+	qcow2_job_init(q, &w->job, written);
+	qcow2_child(&w->job, q->file, BLOCK_WRITE, w->copy, QCOW2_SECTOR, 0);
+}
+
+static void written(struct qcow2_job *job)
+{
+	struct qcow2 *q = job->q;
+	struct qcow2_header_writer *w = &q->header_writer;
+
+	qcow2_wake(&w->now, job->error);
+	w->busy = false;
+	if (w->next.first)
+		write_now(q);
+}
+
+int qcow2_header_write(struct qcow2 *q, struct qcow2_job *job)
+{
+	struct qcow2_header_writer *w = &q->header_writer;
+
+	if (job)
+		qcow2_wait(&w->next, job);
+	if (!w->busy)
+		write_now(q);
+	return QCOW2_WAIT;
+}
+
+static int check_version(struct qcow2 *q)
+{
+	uint32_t length, bits = qcow2_get32(q, QCOW2_H_CLUSTER_BITS);
+
+	q->version = qcow2_get32(q, QCOW2_H_VERSION);
+	if (q->version != 2 && q->version != 3)
+		return qcow2_bad_field(q, "version", q->version,
+				       "only 2 and 3 are known");
+	if (bits < 9 || bits > 21)
+		return qcow2_bad_field(q, "cluster_bits", bits,
+				       "it must be 9 to 21");
+	q->cluster_bits = bits;
+	q->cluster_size = 1u << bits;
+	q->refcount_order = 4;
+	if (q->version == 2)
+		return 0;
+	length = qcow2_get32(q, QCOW2_H_LENGTH);
+	if (length < QCOW2_H_V3_LENGTH || length % 8 ||
+	    length > q->cluster_size)
+		return qcow2_bad_field(q, "header_length", length,
+				       "it must be a multiple of 8, from 104 "
+				       "to the cluster size");
+	q->refcount_order = qcow2_get32(q, QCOW2_H_REFCOUNT_ORDER);
+	if (q->refcount_order > 6)
+		return qcow2_bad_field(q, "refcount_order", q->refcount_order,
+				       "it must be 0 to 6");
+	q->incompatible = qcow2_get64(q, QCOW2_H_INCOMPAT);
+	q->autoclear = qcow2_get64(q, QCOW2_H_AUTOCLEAR);
+	if (length > QCOW2_H_COMPRESSION)
+		q->compression = q->header[QCOW2_H_COMPRESSION];
+	return 0;
+}
+
+static int check_features(struct qcow2 *q)
+{
+	bool other = q->incompatible & QCOW2_INCOMPAT_COMPRESSION;
+
+	if (q->incompatible & ~QCOW2_INCOMPAT_KNOWN)
+		return qcow2_bad_field(q, "incompatible_features",
+				       q->incompatible & ~QCOW2_INCOMPAT_KNOWN,
+				       "a feature that rawfuse does not know; "
+				       "convert it with 'qemu-img convert'");
+	if (qcow2_get32(q, QCOW2_H_CRYPT))
+		return qcow2_bad_field(q, "crypt_method",
+				       qcow2_get32(q, QCOW2_H_CRYPT),
+				       "encryption is not supported; convert it"
+				       " with 'qemu-img convert'");
+	if (other != (q->compression != 0) || q->compression > 1)
+		return qcow2_bad_field(q, "compression_type", q->compression,
+				       "it must be 0 (zlib), or 1 (zstd) with "
+				       "the incompatible bit 3");
+	q->extended = q->incompatible & QCOW2_INCOMPAT_EXTENDED_L2;
+	q->data_file = q->incompatible & QCOW2_INCOMPAT_DATA_FILE;
+	q->data_raw = q->data_file && q->autoclear & QCOW2_AUTOCLEAR_DATA_RAW;
+	if (q->extended && q->cluster_bits < 14)
+		return qcow2_bad_field(q, "cluster_bits", q->cluster_bits,
+				       "extended L2 entries (incompatible bit "
+				       "4) need at least 14");
+	if (!q->b->opt.read_only && q->incompatible & QCOW2_INCOMPAT_CORRUPT)
+		return qcow2_bad_field(q, "incompatible_features",
+				       q->incompatible,
+				       "the image is marked corrupt; repair it "
+				       "with 'qemu-img check -r all', or open "
+				       "it --read-only");
+	return 0;
+}
+
+static int check_place(const struct qcow2 *q, const char *field,
+		       uint64_t offset, uint64_t length)
+{
+	if (qcow2_in_cluster(q, offset))
+		return qcow2_bad_field(q, field, offset,
+				       "it is not aligned to a cluster");
+	if (offset > q->file->size || length > q->file->size - offset)
+		return qcow2_bad_field(q, field, offset,
+				       "the table reaches past the end of the "
+				       "file; was it truncated?");
+	if (length && !offset)
+		return qcow2_bad_field(q, field, offset,
+				       "the table is in the header's cluster");
+	return 0;
+}
+
+static int check_tables(struct qcow2 *q)
+{
+	uint64_t size = qcow2_get64(q, QCOW2_H_SIZE), need;
+	uint64_t clusters = qcow2_get32(q, QCOW2_H_REFTABLE_CLUSTERS);
+	int ret;
+
+	q->l1_size = qcow2_get32(q, QCOW2_H_L1_SIZE);
+	q->l1_offset = qcow2_get64(q, QCOW2_H_L1_OFFSET);
+	q->reftable_offset = qcow2_get64(q, QCOW2_H_REFTABLE_OFFSET);
+	q->reftable_size = clusters << (q->cluster_bits - 3);
+	if (size > (uint64_t)INT64_MAX - q->cluster_size)
+		return qcow2_bad_field(q, "size", size, "it is too large");
+	if (q->l1_size > QCOW2_MAX_L1 / 8)
+		return qcow2_bad_field(q, "l1_size", q->l1_size,
+				       "an L1 table has at most 4194304 "
+				       "entries (32 MiB)");
+	need = qcow2_round_up(size, q->cluster_size) >> q->cluster_bits;
+	need = (need + (1ULL << q->l2_bits) - 1) >> q->l2_bits;
+	if (q->l1_size < need)
+		return qcow2_bad_field(q, "l1_size", q->l1_size,
+				       "the L1 table is too small for the "
+				       "disk's size");
+	if (clusters > QCOW2_MAX_REFTABLE >> q->cluster_bits || !clusters)
+		return qcow2_bad_field(q, "refcount_table_clusters", clusters,
+				       "it must be 1 cluster to 8 MiB");
+	ret = check_place(q, "l1_table_offset", q->l1_offset,
+			  (uint64_t)q->l1_size * 8);
+	if (!ret)
+		ret = check_place(q, "refcount_table_offset",
+				  q->reftable_offset, q->reftable_size * 8);
+	q->b->size = size;
+	return ret;
+}
+
+static void derive(struct qcow2 *q)
+{
+	q->subs = q->extended ? 32 : 1;
+	q->sub_bits = q->cluster_bits - (q->extended ? 5 : 0);
+	q->l2_entry = q->extended ? 16 : 8;
+	q->l2_bits = q->cluster_bits - (q->extended ? 4 : 3);
+	q->block_bits = q->cluster_bits + 3 - q->refcount_order;
+}
+
+int qcow2_header_read(struct qcow2 *q)
+{
+	int ret;
+
+	if (q->file->size < QCOW2_SECTOR)
+		return qcow2_bad_field(q, "size of the file", q->file->size,
+				       "too short for a qcow2 header");
+	ret = block_pread(q->file, q->header, QCOW2_SECTOR, 0);
+	if (ret) {
+		log_warnx("%s: qcow2: reading the header: %s", q->b->opt.path,
+			  strerror(-ret));
+		return ret;
+	}
+	if (load32(q->header) != QCOW2_MAGIC)
+		return qcow2_bad_field(q, "magic", load32(q->header),
+				       "this is no qcow2 image; is it "
+				       "--format=raw?");
+	ret = check_version(q);
+	if (!ret)
+		ret = check_features(q);
+	if (ret)
+		return ret;
+	derive(q);
+	q->snapshots = qcow2_get32(q, QCOW2_H_SNAPSHOTS);
+	q->snapshots_offset = qcow2_get64(q, QCOW2_H_SNAPSHOTS_OFFSET);
+	return check_tables(q);
+}
+
+int qcow2_read_table(struct qcow2 *q, const char *what, uint64_t offset,
+		     uint64_t entries, uint64_t **table)
+{
+	int ret = check_place(q, what, offset, entries * 8);
+
+	if (ret)
+		return ret;
+	/* Whole pages, and a sector more: it is written in sectors. */
+	*table = aligned_alloc(4096, qcow2_round_up(entries * 8 + 512, 4096));
+	if (!*table) {
+		log_warnx("%s: qcow2: %s: out of memory", q->b->opt.path, what);
+		return -ENOMEM;
+	}
+	memset(*table, 0, qcow2_round_up(entries * 8 + 512, 4096));
+	if (entries)
+		ret = block_pread(q->file, *table, entries * 8, offset);
+	if (ret)
+		log_warnx("%s: qcow2: reading the table at %s %" PRIu64 ": %s",
+			  q->b->opt.path, what, offset, strerror(-ret));
+	return ret;
+}

@@ -1,0 +1,261 @@
+/*
+ * The driver's glue: open, submit, close.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/drivers.h"
+#include "block/qcow2/qcow2.h"
+#include "loop/log.h"
+
+#define L2_CACHE (256u << 10) /* bytes */
+#define REFCOUNT_CACHE (64u << 10)
+
+static void flushed(struct qcow2_job *job)
+{
+	qcow2_finish(QCOW2_TASK(job), job->error);
+}
+
+static void stat_done(struct qcow2_job *job)
+{
+	qcow2_finish(QCOW2_TASK(job), job->child.result);
+}
+
+static void start_simple(struct qcow2_task *t)
+{
+	struct qcow2 *q = t->job.q;
+
+	t->job.error = 0;
+	if (t->req->type == BLOCK_STAT) {
+		t->job.step = stat_done;
+		qcow2_child(&t->job, q->data, BLOCK_STAT, t->req->buf, 0, 0);
+	} else if (q->b->opt.read_only) {
+		qcow2_finish(t, 0);
+	} else {
+		t->job.step = flushed;
+		qcow2_writeback(q, &t->job);
+	}
+}
+
+void qcow2_start(struct qcow2_task *t)
+{
+	t->submitting = true;
+	switch (t->req->type) {
+	case BLOCK_READ:
+		qcow2_read_request(t);
+		break;
+	case BLOCK_WRITE:
+		qcow2_write_request(t);
+		break;
+	case BLOCK_DISCARD:
+	case BLOCK_ZERO:
+	case BLOCK_ALLOCATE:
+		qcow2_discard_request(t);
+		break;
+	case BLOCK_SEEK_DATA:
+	case BLOCK_SEEK_HOLE:
+		qcow2_seek_request(t);
+		break;
+	case BLOCK_TRUNCATE:
+		qcow2_truncate_request(t);
+		break;
+	default:
+		start_simple(t);
+	}
+	t->submitting = false;
+}
+
+static void qcow2_submit(struct block *b, struct block_req *req)
+{
+	qcow2_fifo_add(b->state, req);
+}
+
+static void free_all(struct qcow2 *q)
+{
+	qcow2_unpack_free(q);
+	qcow2_cache_free(&q->l2);
+	qcow2_cache_free(&q->refcounts);
+	qcow2_pools_free(q);
+	free(q->l1);
+	free(q->reftable);
+	free(q->fence);
+	free(q);
+}
+
+static int init_caches(struct qcow2 *q)
+{
+	uint64_t l2 = q->b->opt.metadata_cache, refcounts;
+	int ret;
+
+	refcounts = l2 ? l2 / 4 : REFCOUNT_CACHE;
+	l2 = l2 ? l2 - refcounts : L2_CACHE;
+	ret = qcow2_cache_init(q, &q->l2, "L2 table", l2);
+	if (!ret && !q->b->opt.read_only)
+		ret = qcow2_cache_init(q, &q->refcounts, "refcount block",
+				       refcounts);
+	if (ret)
+		log_warnx("%s: open: out of memory", q->b->opt.path);
+	return ret;
+}
+
+/* Writes the header and waits until it is stable. */
+static int store_header(struct qcow2 *q)
+{
+	struct block_req flush = { .type = BLOCK_FLUSH };
+	int ret;
+
+	ret = block_pwrite(q->file, q->header, QCOW2_SECTOR, 0);
+	if (!ret)
+		ret = (int)block_run(q->file, &flush);
+	if (ret)
+		log_warnx("%s: qcow2: writing the header: %s", q->b->opt.path,
+			  strerror(-ret));
+	return ret;
+}
+
+static int open_for_writing(struct qcow2 *q)
+{
+	uint64_t keep = q->data_file ? QCOW2_AUTOCLEAR_DATA_RAW : 0;
+	int ret = 0;
+
+	if (q->incompatible & QCOW2_INCOMPAT_DIRTY)
+		ret = qcow2_repair(q);
+	if (!ret)
+		ret = qcow2_read_table(q, "refcount_table_offset",
+				       q->reftable_offset, q->reftable_size,
+				       &q->reftable);
+	if (!ret)
+		ret = qcow2_fence_init(q);
+	if (ret || !(q->autoclear & ~keep))
+		return ret;
+	/* Bitmaps, and whatever we do not keep up with. */
+	qcow2_put64(q, QCOW2_H_AUTOCLEAR, q->autoclear & keep);
+	return store_header(q);
+}
+
+static int open_image(struct qcow2 *q)
+{
+	int ret;
+
+	ret = qcow2_open_file(q);
+	if (!ret)
+		ret = qcow2_header_read(q);
+	if (!ret)
+		ret = qcow2_unpack_check(q);
+	if (!ret)
+		ret = qcow2_check_snapshots(q);
+	if (!ret)
+		ret = qcow2_read_table(q, "l1_table_offset", q->l1_offset,
+				       q->l1_size, &q->l1);
+	if (!ret)
+		ret = qcow2_open_others(q);
+	if (!ret)
+		ret = init_caches(q);
+	if (!ret && !q->b->opt.read_only)
+		ret = open_for_writing(q);
+	return ret;
+}
+
+static int qcow2_open(struct block *b)
+{
+	struct qcow2 *q = calloc(1, sizeof(*q));
+	int ret;
+
+	if (!q) {
+		log_warnx("%s: open: out of memory", b->opt.path);
+		return -ENOMEM;
+	}
+	if (b->opt.snapshot)
+		b->opt.read_only = true;
+	q->b = b;
+	q->seq = 1;
+	q->l1_dirty_first = 1;
+	ret = qcow2_pools_init(q);
+	if (ret)
+		log_warnx("%s: open: out of memory", b->opt.path);
+	else
+		ret = open_image(q);
+	if (ret) {
+		qcow2_close_files(q);
+		free_all(q);
+		return ret;
+	}
+	q->end = q->stored_end = q->disk_end = q->clean_to = b->size;
+	b->direct = q->data->direct;
+	b->buf_align = q->data->buf_align;
+	b->state = q;
+	return 0;
+}
+
+struct closer {
+	struct qcow2_job job;
+	bool over;
+};
+
+static void closer_step(struct qcow2_job *job)
+{
+	container_of(job, struct closer, job)->over = true;
+}
+
+static int wait_for(struct qcow2 *q, struct closer *c)
+{
+	while (!c->over && !q->b->uring->lost)
+		uring_wait(q->b->uring);
+	return c->over ? c->job.error : -EIO;
+}
+
+static bool is_busy(const struct qcow2 *q)
+{
+	return q->wb.busy || q->header_writer.busy || q->l2.unsettled ||
+	       q->refcounts.unsettled ||
+	       q->freer.state == QCOW2_FREER_LOWERS;
+}
+
+static void wait_idle(struct qcow2 *q)
+{
+	while (is_busy(q) && !q->b->uring->lost)
+		uring_wait(q->b->uring);
+}
+
+/* Until nothing is dirty and nothing is to be freed. */
+static int settle(struct qcow2 *q)
+{
+	struct closer c;
+	int ret = 0;
+
+	while (!ret && !q->b->uring->lost &&
+	       (qcow2_is_dirty(q) || q->frees.count ||
+		q->freer.state != QCOW2_FREER_IDLE)) {
+		c.over = false;
+		qcow2_job_init(q, &c.job, closer_step);
+		qcow2_writeback(q, &c.job);
+		ret = wait_for(q, &c);
+		wait_idle(q);
+	}
+	return ret;
+}
+
+static int qcow2_close(struct block *b)
+{
+	struct qcow2 *q = b->state;
+	int ret = 0, err;
+
+	if (!b->opt.read_only)
+		ret = settle(q);
+	wait_idle(q);
+	if (ret)
+		log_warnx("%s: qcow2: close: %s", b->opt.path, strerror(-ret));
+	err = qcow2_close_files(q);
+	free_all(q);
+	return ret ? ret : err;
+}
+
+const struct block_driver block_qcow2 = {
+	.name = "qcow2",
+	.open = qcow2_open,
+	.submit = qcow2_submit,
+	.close = qcow2_close,
+};

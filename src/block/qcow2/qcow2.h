@@ -1,0 +1,575 @@
+/*
+ * The qcow2 driver's insides. docs: the design note of each file.
+ *
+ *   qcow2.c      open, submit, close: the driver's glue
+ *   header.c     the header, checked and written
+ *   chain.c      the files: the image's own, its data file, its backing file
+ *   snapshot.c   finds an internal snapshot to export
+ *   job.c        whatever waits: queues, pools, child requests
+ *   cache.c      slices of L2 tables and refcount blocks
+ *   map.c        guest offset -> where it is
+ *   read.c       guest reads, and the reads of copy on write
+ *   compress.c   compressed clusters
+ *   write.c      guest writes
+ *   cow.c        what surrounds a write in a new cluster
+ *   discard.c    discard, write zeroes, allocate
+ *   seek.c       SEEK_DATA, SEEK_HOLE
+ *   table.c      new L2 tables
+ *   alloc.c      clusters are taken
+ *   free.c       clusters are given back
+ *   fence.c      no data where metadata is
+ *   refcount.c   new refcount blocks, a larger refcount table
+ *   writeback.c  the order in which all of it reaches the disk
+ *   grow.c       a disk of another size
+ *   repair.c     refcounts rebuilt from the tables
+ */
+#ifndef RAWFUSE_BLOCK_QCOW2_QCOW2_H
+#define RAWFUSE_BLOCK_QCOW2_QCOW2_H
+
+#include <endian.h>
+
+#include "block/block.h"
+
+#define QCOW2_MAGIC 0x514649fbu
+#define QCOW2_SECTOR 512u
+#define QCOW2_MAX_L1 (32u << 20) /* bytes */
+#define QCOW2_MAX_REFTABLE (8u << 20) /* bytes */
+#define QCOW2_MAX_NAME 1023u
+
+#define QCOW2_COPIED (1ULL << 63)
+#define QCOW2_COMPRESSED (1ULL << 62)
+#define QCOW2_ZERO 1ULL
+#define QCOW2_OFFSET 0x00fffffffffffe00ULL
+#define QCOW2_L1_RESERVED 0x7f000000000001ffULL
+#define QCOW2_L2_RESERVED 0x3f000000000001feULL
+
+#define QCOW2_INCOMPAT_DIRTY (1ULL << 0)
+#define QCOW2_INCOMPAT_CORRUPT (1ULL << 1)
+#define QCOW2_INCOMPAT_DATA_FILE (1ULL << 2)
+#define QCOW2_INCOMPAT_COMPRESSION (1ULL << 3)
+#define QCOW2_INCOMPAT_EXTENDED_L2 (1ULL << 4)
+#define QCOW2_INCOMPAT_KNOWN 0x1fULL
+#define QCOW2_AUTOCLEAR_DATA_RAW (1ULL << 1)
+
+#define QCOW2_TASKS 128 /* requests that run at the same time */
+#define QCOW2_BUFFERS 4 /* of copy on write */
+#define QCOW2_BUFFER (64u << 10) /* bytes of one */
+#define QCOW2_FREES 1024 /* extents that wait to be freed */
+#define QCOW2_WARNINGS 16u /* lines about damage, then silence */
+#define QCOW2_STEP 256 /* clusters that one step may let go */
+
+#define QCOW2_WAIT 1 /* returned: the job waits and will be stepped again */
+
+/* Where the fields of the header are. */
+enum qcow2_field {
+	QCOW2_H_VERSION = 4,
+	QCOW2_H_BACKING_OFFSET = 8,
+	QCOW2_H_BACKING_SIZE = 16,
+	QCOW2_H_CLUSTER_BITS = 20,
+	QCOW2_H_SIZE = 24,
+	QCOW2_H_CRYPT = 32,
+	QCOW2_H_L1_SIZE = 36,
+	QCOW2_H_L1_OFFSET = 40,
+	QCOW2_H_REFTABLE_OFFSET = 48,
+	QCOW2_H_REFTABLE_CLUSTERS = 56,
+	QCOW2_H_SNAPSHOTS = 60,
+	QCOW2_H_SNAPSHOTS_OFFSET = 64,
+	QCOW2_H_V2_LENGTH = 72,
+	QCOW2_H_INCOMPAT = 72,
+	QCOW2_H_COMPAT = 80,
+	QCOW2_H_AUTOCLEAR = 88,
+	QCOW2_H_REFCOUNT_ORDER = 96,
+	QCOW2_H_LENGTH = 100,
+	QCOW2_H_V3_LENGTH = 104,
+	QCOW2_H_COMPRESSION = 104,
+};
+
+struct qcow2;
+
+/*
+ * Something that goes on in steps. It waits in at most one queue, or for its
+ * child request; then step() is called again, with error set if what it waited
+ * for failed.
+ */
+struct qcow2_job {
+	struct op op;
+	struct qcow2 *q;
+	void (*step)(struct qcow2_job *job);
+	struct qcow2_job *next; /* in a queue */
+	struct block_req child;
+	int error; /* -errno */
+};
+
+struct qcow2_queue {
+	struct qcow2_job *first, *last;
+};
+
+/* A piece of an L2 table or a refcount block, as on disk. */
+struct qcow2_slice {
+	struct qcow2_cache *cache;
+	uint64_t offset; /* in the file; 0: nothing */
+	uint8_t *data;
+	struct qcow2_slice *hash_next;
+	struct qcow2_slice *newer, *older;
+	bool loading;
+	bool fresh; /* loaded for jobs that have not looked at it yet */
+	struct op op; /* behind them */
+	bool dirty;
+	bool frozen; /* a writeback has yet to write it: do not change it */
+	bool in_writeback; /* until that ends; it might fail */
+	struct qcow2_queue waiters; /* for loading or frozen to end */
+	struct block_req io;
+};
+
+struct qcow2_cache {
+	struct qcow2 *q;
+	const char *what; /* "L2 table" */
+	uint32_t slice_size; /* bytes */
+	unsigned int count, buckets;
+	unsigned int dirty; /* how many are */
+	unsigned int unsettled; /* loading or fresh */
+	struct qcow2_slice *slices;
+	struct qcow2_slice **hash;
+	struct qcow2_slice *newest, *oldest;
+	uint8_t *memory;
+	struct qcow2_queue no_room;
+};
+
+/* An L2 entry; what has no subclusters is one subcluster. */
+struct qcow2_l2e {
+	uint64_t desc; /* without the zero flag */
+	uint64_t bitmap; /* allocated: bit n; zeros: bit n + 32 */
+};
+
+enum qcow2_kind {
+	QCOW2_UNALLOCATED, /* the backing file shines through */
+	QCOW2_ZEROS,
+	QCOW2_DATA,
+	QCOW2_PACKED, /* compressed */
+};
+
+struct qcow2_map {
+	enum qcow2_kind kind;
+	uint64_t length; /* bytes that are so */
+	uint64_t host; /* DATA: of the first byte; PACKED: the descriptor */
+	bool copied; /* DATA: may be written in place */
+};
+
+struct qcow2_extent {
+	uint64_t first, count; /* host clusters */
+};
+
+struct qcow2_frees {
+	struct qcow2_extent *list;
+	unsigned int count;
+};
+
+/* One request of the guest. */
+struct qcow2_task {
+	struct qcow2_job job;
+	struct block_req *req;
+	struct qcow2_task *next_free;
+	bool submitting; /* within submit(): must not complete */
+	int64_t result;
+	uint64_t pos, end; /* of the request: what is left */
+
+	/* A mapping is in use until a child request is over. */
+	struct qcow2_task *held_prev, *held_next;
+	uint64_t held_seq; /* 0: none */
+
+	/* read.c */
+	struct {
+		uint64_t pos, end;
+		uint8_t *buf;
+		void (*done)(struct qcow2_task *t);
+		uint64_t length; /* of the child request */
+		uint64_t packed; /* compressed descriptor */
+	} r;
+
+	/* write.c and cow.c */
+	struct {
+		uint64_t pos, end;
+		const uint8_t *src; /* of pos; NULL: zeros */
+		void (*done)(struct qcow2_task *t);
+		uint64_t first, count; /* guest clusters that are locked */
+		uint64_t host; /* of the first cluster */
+		uint64_t from, to; /* guest bytes that become data */
+		uint64_t data_end; /* the request's part of it */
+		uint64_t cow; /* next guest byte to write */
+		uint32_t piece;
+		bool keep; /* the cluster is there already */
+		bool copy; /* no data: the old contents get a place */
+		uint8_t *buffer;
+		int error;
+	} w;
+	/* discard.c */
+	struct {
+		enum block_type type; /* DISCARD or ZERO */
+		uint64_t pos, end;
+		void (*done)(struct qcow2_task *t);
+		bool cut; /* behind the end of the disk: may read as it likes */
+		bool changed;
+	} z;
+
+	struct qcow2_task *locked_prev, *locked_next;
+	struct qcow2_queue unlock;
+};
+
+/* Makes one L2 table at a time. */
+struct qcow2_table_maker {
+	struct qcow2_job job;
+	bool busy;
+	uint32_t index; /* in the L1 table */
+	uint64_t old; /* its L2 table so far; 0: none */
+	uint64_t host; /* the new one */
+	uint64_t pos;
+	uint8_t *buffer;
+	struct qcow2_queue waiters;
+};
+
+/* Makes refcount blocks, and with them a larger refcount table. */
+struct qcow2_refcount_maker {
+	struct qcow2_job job;
+	bool busy;
+	uint64_t block; /* first index in the table */
+	uint64_t blocks; /* how many */
+	uint64_t used; /* clusters that are counted from the start */
+	uint64_t extra; /* clusters among them for somebody else */
+	uint64_t extra_host; /* where they are */
+	uint64_t pos;
+	uint32_t piece;
+	uint8_t *buffer;
+	uint64_t *table; /* the larger one; NULL: it stays */
+	uint32_t table_clusters;
+	uint64_t table_host;
+	struct qcow2_queue waiters;
+};
+
+struct qcow2_header_writer {
+	struct qcow2_job job;
+	bool busy;
+	uint8_t *copy; /* what is being written */
+	struct qcow2_queue now, next; /* who waits for which write */
+};
+
+struct qcow2_writeback {
+	struct qcow2_job job; /* L1, fdatasync of the file */
+	struct qcow2_job header_job, data_job;
+	bool busy;
+	bool again; /* somebody asked for one more */
+	bool l1_frozen;
+	uint64_t end; /* of the disk, for the header */
+	unsigned int in_flight;
+	void (*next_phase)(struct qcow2 *q);
+	int error;
+	uint32_t l1_first, l1_last; /* dirty entries, in phase 2 */
+	struct qcow2_queue now, next;
+	struct qcow2_queue l1_waiters;
+};
+
+enum qcow2_freer_state {
+	QCOW2_FREER_IDLE,
+	QCOW2_FREER_TAKEN,
+	QCOW2_FREER_HELD,
+	QCOW2_FREER_LOWERS,
+};
+
+/* Lowers the refcounts of what a writeback has made unreachable. */
+struct qcow2_freer {
+	struct qcow2_job job;
+	enum qcow2_freer_state state;
+	uint64_t seq; /* holds older than this must go */
+	uint64_t punched; /* the clusters before this one have no storage */
+	struct qcow2_frees frees;
+	struct qcow2_queue idle; /* who waits for room in the lists */
+};
+
+/* Makes the disk larger. */
+struct qcow2_grower {
+	struct qcow2_task task;
+	bool busy;
+	bool has_tables; /* holds the table maker's lock */
+	struct qcow2_queue waiters;
+	uint64_t end; /* of the disk, wanted */
+	uint64_t *l1; /* the larger table */
+	uint32_t l1_size; /* entries */
+	uint64_t l1_clusters, l1_host;
+};
+
+struct qcow2 {
+	struct block *b;
+	struct block *file, *data, *backing; /* data may be file */
+	char *backing_path, *data_path, *backing_format;
+	uint64_t device, inode; /* of the image's own file */
+	unsigned int warnings; /* about corruption, when read-only */
+
+	/* The header: */
+	uint8_t *header; /* its first sector, as it is to be on disk */
+	uint32_t version;
+	uint32_t cluster_bits, cluster_size;
+	uint32_t refcount_order;
+	uint64_t incompatible, autoclear;
+	uint32_t compression; /* 0 zlib, 1 zstd */
+	uint32_t snapshots;
+	uint64_t snapshots_offset, snapshots_length;
+	bool extended; /* L2 entries have subclusters */
+	bool data_file, data_raw;
+	bool corrupt; /* writes are refused */
+
+	/* Follows from it: */
+	uint32_t sub_bits, subs; /* subclusters: size; in a cluster */
+	uint32_t l2_entry; /* bytes */
+	uint32_t l2_bits; /* entries of a table */
+	uint32_t block_bits; /* entries of a refcount block */
+
+	uint64_t *l1; /* big endian */
+	uint32_t l1_size; /* entries */
+	uint64_t l1_offset;
+	uint32_t l1_dirty_first, l1_dirty_last; /* first > last: none */
+	uint64_t *reftable; /* big endian */
+	uint64_t reftable_size; /* entries */
+	uint64_t reftable_offset;
+
+	uint64_t *fence; /* bits */
+	unsigned int fence_bits; /* 2 to this many */
+
+	struct qcow2_cache l2, refcounts;
+
+	struct qcow2_task *tasks, *free_task;
+	struct block_req *fifo_first, *fifo_last; /* wait for a task */
+	struct op fifo_op;
+	bool fifo_posted;
+	uint8_t *buffers, *free_buffer;
+	struct qcow2_queue buffer_waiters;
+	uint8_t *zeros; /* QCOW2_BUFFER of them */
+
+	/* compress.c: one cluster is unpacked at a time, and kept. */
+	uint8_t *unpack_in, *unpack_out;
+	uint64_t unpacked; /* descriptor of what is in unpack_out; or 0 */
+	bool unpacking;
+	struct qcow2_queue unpack_waiters;
+	void *unpack_state;
+
+	struct qcow2_task *held_first, *held_last; /* oldest first */
+	struct qcow2_task *locked_first;
+	uint64_t seq;
+
+	uint64_t free_cursor; /* no cluster below it is free */
+	uint64_t end; /* bytes of the disk, growth under way included */
+	uint64_t stored_end; /* to be in the header */
+	uint64_t disk_end; /* what is there */
+	uint64_t clean_to; /* bytes from end to here read as zeros */
+
+	struct qcow2_frees frees; /* wait for a writeback */
+	struct qcow2_table_maker table_maker;
+	struct qcow2_refcount_maker refcount_maker;
+	struct qcow2_header_writer header_writer;
+	struct qcow2_writeback wb;
+	struct qcow2_freer freer;
+	struct qcow2_grower grower;
+};
+
+#define QCOW2_TASK(j) container_of(j, struct qcow2_task, job)
+
+static inline uint64_t qcow2_min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t qcow2_round_up(uint64_t n, uint64_t unit)
+{
+	return (n + unit - 1) & ~(unit - 1);
+}
+
+static inline uint64_t qcow2_in_cluster(const struct qcow2 *q, uint64_t at)
+{
+	return at & (q->cluster_size - 1);
+}
+
+/*
+ * header.c. Read and check; waits, logs one line, -errno. The write is queued:
+ * returns QCOW2_WAIT, and steps @job (may be NULL) when it is over.
+ */
+int qcow2_header_read(struct qcow2 *q);
+int qcow2_header_write(struct qcow2 *q, struct qcow2_job *job);
+uint32_t qcow2_get32(const struct qcow2 *q, enum qcow2_field field);
+uint64_t qcow2_get64(const struct qcow2 *q, enum qcow2_field field);
+void qcow2_put32(struct qcow2 *q, enum qcow2_field field, uint32_t value);
+void qcow2_put64(struct qcow2 *q, enum qcow2_field field, uint64_t value);
+/* Logs "path: what: field value: why"; returns -EINVAL. */
+int qcow2_bad_field(const struct qcow2 *q, const char *field, uint64_t value,
+		    const char *why);
+/* Reads a table of @entries * 8 bytes that must lie in the file. */
+int qcow2_read_table(struct qcow2 *q, const char *what, uint64_t offset,
+		     uint64_t entries, uint64_t **table);
+/* The first of these: one line, the corrupt bit; writing ends. -EIO. */
+int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset);
+
+/* chain.c. Opening may wait; one line, -errno. */
+int qcow2_open_file(struct qcow2 *q);
+int qcow2_open_others(struct qcow2 *q);
+int qcow2_close_files(struct qcow2 *q);
+/* The path of a file that the image names; NULL if out of memory. */
+char *qcow2_beside(const char *image, const char *name);
+
+/* snapshot.c: checks all; takes L1 table and size of opt.snapshot. */
+int qcow2_check_snapshots(struct qcow2 *q);
+int qcow2_for_snapshots(struct qcow2 *q,
+			int (*fn)(struct qcow2 *q, void *arg,
+				  uint64_t l1_offset, uint32_t l1_size),
+			void *arg);
+
+/* job.c */
+int qcow2_wait(struct qcow2_queue *queue, struct qcow2_job *job);
+/* Steps all of them, soon; with @error unless it is 0. */
+void qcow2_wake(struct qcow2_queue *queue, int error);
+void qcow2_job_init(struct qcow2 *q, struct qcow2_job *job,
+		    void (*step)(struct qcow2_job *job));
+/* Lets @job wait for a request to @b; its result is job->child.result. */
+void qcow2_child(struct qcow2_job *job, struct block *b, enum block_type type,
+		 void *buf, uint64_t length, uint64_t offset);
+uint8_t *qcow2_take_buffer(struct qcow2 *q, struct qcow2_job *job);
+void qcow2_give_buffer(struct qcow2 *q, uint8_t *buffer);
+int qcow2_pools_init(struct qcow2 *q);
+void qcow2_pools_free(struct qcow2 *q);
+/* The mapping that @t has looked up stays in use until it is released. */
+void qcow2_hold(struct qcow2_task *t);
+void qcow2_release(struct qcow2_task *t);
+/* The task's request is over. */
+void qcow2_finish(struct qcow2_task *t, int64_t result);
+void qcow2_fifo_add(struct qcow2 *q, struct block_req *req);
+
+/* qcow2.c: starts a request in its task. */
+void qcow2_start(struct qcow2_task *t);
+
+/* cache.c */
+int qcow2_cache_init(struct qcow2 *q, struct qcow2_cache *c, const char *what,
+		     uint64_t bytes);
+void qcow2_cache_free(struct qcow2_cache *c);
+/* 0: *@slice may be looked at until the step ends; or QCOW2_WAIT, -errno. */
+int qcow2_slice_get(struct qcow2_cache *c, uint64_t offset,
+		    struct qcow2_job *job, struct qcow2_slice **slice);
+/* What is there without waiting; or NULL. */
+const struct qcow2_slice *qcow2_slice_peek(const struct qcow2_cache *c,
+					   uint64_t offset);
+/* The same as get for one that is to be changed; then call qcow2_slice_dirty(). */
+int qcow2_slice_get_writable(struct qcow2_cache *c, uint64_t offset,
+			     struct qcow2_job *job, struct qcow2_slice **slice);
+void qcow2_slice_dirty(struct qcow2_slice *s);
+void qcow2_slice_clean(struct qcow2_slice *s);
+/* What is cached of these bytes is forgotten; it must not be dirty. */
+void qcow2_cache_drop(struct qcow2_cache *c, uint64_t offset, uint64_t length);
+
+/* map.c */
+struct qcow2_l2e qcow2_l2_get(const struct qcow2 *q,
+			      const struct qcow2_slice *s, unsigned int i);
+void qcow2_l2_put(const struct qcow2 *q, struct qcow2_slice *s, unsigned int i,
+		  struct qcow2_l2e e);
+unsigned int qcow2_slice_index(const struct qcow2 *q, uint64_t guest);
+unsigned int qcow2_slice_entries(const struct qcow2 *q);
+/* Bytes from @guest to the end of what one L2 table describes. */
+uint64_t qcow2_table_left(const struct qcow2 *q, uint64_t guest);
+/* 0 and *@offset (0: no table), or -EIO. */
+int qcow2_l1_get(struct qcow2 *q, uint64_t guest, uint64_t *offset,
+		 bool *copied);
+uint64_t qcow2_slice_offset(const struct qcow2 *q, uint64_t table,
+			    uint64_t guest);
+enum qcow2_kind qcow2_kind_of(const struct qcow2_l2e *e, unsigned int sub);
+/* 0, or -EIO after a line: the entry makes no sense. */
+int qcow2_l2_check(struct qcow2 *q, const struct qcow2_l2e *e, uint64_t guest);
+/* What is at @guest, for at most @length bytes; QCOW2_WAIT or -errno. */
+int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
+		 uint64_t length, struct qcow2_map *map);
+void qcow2_packed_range(const struct qcow2 *q, uint64_t desc, uint64_t *offset,
+			uint64_t *length);
+
+/* read.c: fills t->r.buf from t->r.pos to t->r.end, then t->r.done(). */
+void qcow2_read(struct qcow2_task *t);
+void qcow2_read_again(struct qcow2_task *t); /* job.error, or goes on */
+void qcow2_read_request(struct qcow2_task *t);
+/* Bytes of the backing file at and after @guest that are there. */
+uint64_t qcow2_backing_left(const struct qcow2 *q, uint64_t guest);
+
+/* free.c */
+/* Room to let @clusters go? 0, or QCOW2_WAIT. */
+int qcow2_free_room(struct qcow2 *q, struct qcow2_job *job);
+/* Nothing refers to them any more: they are lowered after a writeback. */
+void qcow2_free_later(struct qcow2 *q, uint64_t host, uint64_t length);
+void qcow2_free_entry(struct qcow2 *q, const struct qcow2_l2e *e);
+/* writeback.c: what was waiting is now stable. */
+void qcow2_free_take(struct qcow2 *q);
+void qcow2_free_written(struct qcow2 *q, int error);
+/* job.c: a hold has gone. */
+void qcow2_free_check(struct qcow2 *q);
+
+/* alloc.c: takes up to @want contiguous clusters; QCOW2_WAIT or -errno. */
+int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
+		uint64_t *host, uint64_t *got);
+/* The slice with the refcount of a cluster, its index there; to change. */
+int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
+			 uint64_t cluster, struct qcow2_slice **slice,
+			 unsigned int *index);
+uint64_t qcow2_refcount_get(const struct qcow2 *q, const uint8_t *data,
+			    unsigned int i);
+void qcow2_refcount_put(const struct qcow2 *q, uint8_t *data, unsigned int i,
+			uint64_t value);
+
+/*
+ * fence.c. The check is -EIO, after marking the image corrupt, if metadata is
+ * in these bytes; init refuses tables that lie on one another.
+ */
+int qcow2_fence_init(struct qcow2 *q);
+void qcow2_fence_add(struct qcow2 *q, uint64_t host);
+int qcow2_fence_check(struct qcow2 *q, uint64_t host, uint64_t length);
+
+/*
+ * refcount.c: makes the block for clusters around @block * entries, and
+ * @extra contiguous clusters. QCOW2_WAIT or -errno.
+ */
+int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
+		      uint64_t extra);
+
+/* table.c: 0 if @guest's L2 table may be changed; QCOW2_WAIT or -errno. */
+int qcow2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
+		    uint64_t *table);
+
+/*
+ * writeback.c: one that starts from now on; steps @job (may be NULL) when it
+ * is over. QCOW2_WAIT.
+ */
+int qcow2_writeback(struct qcow2 *q, struct qcow2_job *job);
+bool qcow2_is_dirty(const struct qcow2 *q);
+void qcow2_l1_dirty(struct qcow2 *q, uint32_t index);
+
+/* write.c: writes t->w.src from t->w.pos to t->w.end, then t->w.done(). */
+void qcow2_write(struct qcow2_task *t);
+void qcow2_write_request(struct qcow2_task *t);
+/* Waits if one of these guest clusters is being given a place. */
+int qcow2_lock_check(struct qcow2_task *t, uint64_t first, uint64_t count);
+void qcow2_lock(struct qcow2_task *t, uint64_t first, uint64_t count);
+void qcow2_unlock(struct qcow2_task *t);
+/* cow.c: fills t->w.from to t->w.to at t->w.host, then qcow2_write_link(). */
+void qcow2_fill(struct qcow2_task *t);
+void qcow2_write_link(struct qcow2_task *t, int error);
+
+/* discard.c, seek.c, grow.c */
+void qcow2_discard_request(struct qcow2_task *t);
+void qcow2_zero(struct qcow2_task *t); /* t->z; then t->z.done() */
+void qcow2_seek_request(struct qcow2_task *t);
+void qcow2_truncate_request(struct qcow2_task *t);
+/* The disk shall reach to @end: 0, QCOW2_WAIT or -errno. */
+int qcow2_grow(struct qcow2_task *t, uint64_t end);
+/* What is written up to @end is part of the disk. */
+void qcow2_store_end(struct qcow2 *q, uint64_t end);
+
+/* repair.c: at open, may wait. */
+int qcow2_repair(struct qcow2 *q);
+
+/* compress.c: 0 (then the cluster is q->unpack_out), QCOW2_WAIT, -errno. */
+int qcow2_unpack(struct qcow2_task *t, uint64_t desc);
+void qcow2_unpack_free(struct qcow2 *q);
+int qcow2_unpack_check(struct qcow2 *q);
+
+extern const struct block_driver block_qcow2;
+
+#endif

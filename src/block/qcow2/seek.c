@@ -1,0 +1,72 @@
+/*
+ * SEEK_DATA and SEEK_HOLE, from the map: allocated is data, zero is a hole;
+ * where nothing is allocated, the backing file is asked.
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "block/qcow2/qcow2.h"
+
+static void seek_step(struct qcow2_job *job);
+
+static void backing_asked(struct qcow2_job *job)
+{
+	struct qcow2_task *t = QCOW2_TASK(job);
+	int64_t at = job->child.result;
+
+	if (at < 0 && at != -ENXIO) {
+		qcow2_finish(t, at);
+		return;
+	}
+	job->error = 0;
+	if (at >= 0 && (uint64_t)at < t->pos + t->r.length) {
+		qcow2_finish(t, at);
+		return;
+	}
+	t->pos += t->r.length;
+	seek_step(job);
+}
+
+static void seek_step(struct qcow2_job *job)
+{
+	struct qcow2_task *t = QCOW2_TASK(job);
+	bool want_data = t->req->type == BLOCK_SEEK_DATA, data;
+	struct qcow2 *q = job->q;
+	struct qcow2_map map;
+	uint64_t below;
+	int ret = job->error;
+
+	job->step = seek_step;
+	while (!ret && t->pos < t->end) {
+		ret = qcow2_lookup(q, job, t->pos, t->end - t->pos, &map);
+		if (ret)
+			break;
+		data = map.kind == QCOW2_DATA || map.kind == QCOW2_PACKED;
+		below = qcow2_backing_left(q, t->pos);
+		if (map.kind == QCOW2_UNALLOCATED && below) {
+			t->r.length = qcow2_min(map.length, below);
+			job->step = backing_asked;
+			qcow2_child(job, q->backing, t->req->type, NULL, 0,
+				    t->pos);
+			return;
+		}
+		if (data == want_data)
+			break;
+		t->pos += map.length;
+	}
+	if (ret == QCOW2_WAIT)
+		return;
+	if (!ret && t->pos >= t->end && want_data)
+		ret = -ENXIO;
+	qcow2_finish(t, ret ? ret : (int64_t)qcow2_min(t->pos, t->end));
+}
+
+void qcow2_seek_request(struct qcow2_task *t)
+{
+	t->pos = t->req->offset;
+	t->end = t->job.q->b->size;
+	t->job.error = 0;
+	t->job.step = seek_step;
+	seek_step(&t->job);
+}

@@ -1,0 +1,145 @@
+/*
+ * New L2 tables: for a part of the disk that has none, and copies of tables
+ * that a snapshot shares. One is made at a time; the others wait.
+ *
+ * The table is written out in full before the L1 entry points to it, in
+ * memory even; so a writeback, whose first fdatasync covers all that was
+ * written before it began, makes it stable before the L1 entry is written.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "block/qcow2/qcow2.h"
+
+static void make(struct qcow2_job *job);
+static void link_table(struct qcow2_job *job);
+
+static void end(struct qcow2 *q, int error)
+{
+	struct qcow2_table_maker *m = &q->table_maker;
+
+	qcow2_give_buffer(q, m->buffer);
+	m->buffer = NULL;
+	if (error && m->host)
+		qcow2_free_later(q, m->host, q->cluster_size);
+	m->busy = false;
+	qcow2_wake(&m->waiters, error);
+}
+
+static void copied(struct qcow2_job *job)
+{
+	struct qcow2_table_maker *m = &job->q->table_maker;
+
+	m->pos += job->child.length;
+	make(job);
+}
+
+static void read_old(struct qcow2_job *job)
+{
+	struct qcow2 *q = job->q;
+	struct qcow2_table_maker *m = &q->table_maker;
+	uint64_t length = job->child.length, i, e;
+
+	if (!job->error && (uint64_t)job->child.result < length)
+		job->error = -EIO;
+	if (job->error) {
+		end(q, job->error);
+		return;
+	}
+	/* What two tables refer to is written to by copy only. */
+	for (i = 0; i < length && !q->data_file; i += q->l2_entry) {
+		memcpy(&e, m->buffer + i, 8);
+		e &= ~htobe64(QCOW2_COPIED);
+		memcpy(m->buffer + i, &e, 8);
+	}
+	job->step = copied;
+	qcow2_child(job, q->file, BLOCK_WRITE, m->buffer, length,
+		    m->host + m->pos);
+}
+
+static void make(struct qcow2_job *job)
+{
+	struct qcow2 *q = job->q;
+	struct qcow2_table_maker *m = &q->table_maker;
+	uint64_t left = q->cluster_size - m->pos, got;
+	int ret = job->error;
+
+	if (!ret && !m->host)
+		ret = qcow2_alloc(q, job, 1, &m->host, &got);
+	if (!ret && m->old && !m->buffer) {
+		m->buffer = qcow2_take_buffer(q, job);
+		if (!m->buffer)
+			return;
+	}
+	if (ret == QCOW2_WAIT)
+		return;
+	if (ret) {
+		end(q, ret);
+		return;
+	}
+	left = qcow2_min(left, QCOW2_BUFFER);
+	if (!left) {
+		job->step = link_table;
+		link_table(job);
+	} else if (m->old) {
+		job->step = read_old;
+		qcow2_child(job, q->file, BLOCK_READ, m->buffer, left,
+			    m->old + m->pos);
+	} else {
+		job->step = copied;
+		qcow2_child(job, q->file, BLOCK_WRITE, q->zeros, left,
+			    m->host + m->pos);
+	}
+}
+
+static void link_table(struct qcow2_job *job)
+{
+	struct qcow2 *q = job->q;
+	struct qcow2_table_maker *m = &q->table_maker;
+	int ret = job->error;
+
+	if (!ret && q->wb.l1_frozen)
+		ret = qcow2_wait(&q->wb.l1_waiters, job);
+	if (!ret)
+		ret = qcow2_free_room(q, job);
+	if (ret == QCOW2_WAIT)
+		return;
+	if (!ret) {
+		q->l1[m->index] = htobe64(m->host | QCOW2_COPIED);
+		qcow2_l1_dirty(q, m->index);
+		qcow2_fence_add(q, m->host);
+		qcow2_cache_drop(&q->l2, m->host, q->cluster_size);
+		if (m->old)
+			qcow2_free_later(q, m->old, q->cluster_size);
+	}
+	end(q, ret);
+}
+
+int qcow2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
+		    uint64_t *table)
+{
+	struct qcow2_table_maker *m = &q->table_maker;
+	bool alone;
+	int ret;
+
+	if (q->corrupt)
+		return -EIO;
+	ret = qcow2_l1_get(q, guest, table, &alone);
+	if (ret || (*table && alone))
+		return ret;
+	if (guest >> (q->cluster_bits + q->l2_bits) >= q->l1_size)
+		return -EFBIG;
+	qcow2_wait(&m->waiters, job);
+	if (m->busy)
+		return QCOW2_WAIT;
+	m->busy = true;
+	m->index = (uint32_t)(guest >> (q->cluster_bits + q->l2_bits));
+	m->old = *table;
+	m->host = 0;
+	m->pos = 0;
+	qcow2_job_init(q, &m->job, make);
+	make(&m->job);
+	return QCOW2_WAIT;
+}

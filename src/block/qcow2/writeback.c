@@ -1,0 +1,253 @@
+/*
+ * The order in which changes reach the disk. One writeback runs at a time:
+ *
+ *   begin    what is dirty now is the set; it is frozen: who wants to change
+ *            a slice of it waits until that is written
+ *   phase 1  refcounts are written
+ *   fdatasync: refcounts, all data written before, new L2 tables (table.c)
+ *   phase 2  L2 slices, L1 entries, the size in the header are written
+ *   fdatasync
+ *   end      clusters that the set let go may be freed (free.c)
+ *
+ * Why that is enough. An L2 entry of the set points to a cluster that was
+ * taken before the entry was changed, so its refcount is in the set or older;
+ * its data was written before, so the first fdatasync covers it. Later
+ * allocations are in no frozen slice. Entries written in phase 2 do not depend
+ * on one another: an L1 entry points to a table that the first fdatasync made
+ * stable, empty or a copy. So whatever part of phase 2 a crash keeps, in
+ * sectors of 512 bytes, entries are valid; refcounts are never too low, since
+ * they are lowered only after the second fdatasync.
+ *
+ * With nothing for phase 2, one fdatasync does. An error leaves the set dirty,
+ * and is what the flush returns.
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "block/qcow2/qcow2.h"
+
+static void begin(struct qcow2 *q);
+
+static bool l1_is_dirty(const struct qcow2 *q)
+{
+	return q->l1_dirty_first <= q->l1_dirty_last;
+}
+
+bool qcow2_is_dirty(const struct qcow2 *q)
+{
+	return q->l2.dirty || q->refcounts.dirty || l1_is_dirty(q) ||
+	       q->stored_end != q->disk_end;
+}
+
+void qcow2_l1_dirty(struct qcow2 *q, uint32_t index)
+{
+	if (!l1_is_dirty(q))
+		q->l1_dirty_first = q->l1_dirty_last = index;
+	else if (index < q->l1_dirty_first)
+		q->l1_dirty_first = index;
+	else if (index > q->l1_dirty_last)
+		q->l1_dirty_last = index;
+}
+
+static void thaw(struct qcow2_cache *c, int error)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->count; i++) {
+		struct qcow2_slice *s = &c->slices[i];
+
+		if (!s->in_writeback)
+			continue;
+		s->in_writeback = false;
+		if (error)
+			qcow2_slice_dirty(s);
+		if (s->frozen) {
+			s->frozen = false;
+			qcow2_wake(&s->waiters, 0);
+		}
+	}
+	qcow2_wake(&c->no_room, error);
+}
+
+static void end(struct qcow2 *q)
+{
+	struct qcow2_writeback *wb = &q->wb;
+	int error = wb->error;
+
+	thaw(&q->refcounts, error);
+	thaw(&q->l2, error);
+	if (wb->l1_frozen && error) {
+		qcow2_l1_dirty(q, wb->l1_first);
+		qcow2_l1_dirty(q, wb->l1_last);
+	}
+	wb->l1_frozen = false;
+	qcow2_wake(&wb->l1_waiters, 0);
+	if (!error)
+		q->disk_end = wb->end;
+	qcow2_free_written(q, error);
+	qcow2_wake(&wb->now, error);
+	wb->busy = false;
+	if (wb->again || wb->next.first)
+		begin(q);
+}
+
+static void part_over(struct qcow2 *q, int error)
+{
+	struct qcow2_writeback *wb = &q->wb;
+
+	if (error)
+		wb->error = error;
+	if (--wb->in_flight)
+		return;
+	if (wb->error)
+		end(q);
+	else
+		wb->next_phase(q);
+}
+
+static void job_over(struct qcow2_job *job)
+{
+	part_over(job->q, job->error);
+}
+
+static void slice_over(struct block_req *io)
+{
+	struct qcow2_slice *s = container_of(io, struct qcow2_slice, io);
+	int error = io->result < 0 ? (int)io->result : 0;
+
+	if (!error && io->result < (int64_t)io->length)
+		error = -ENOSPC;
+	s->frozen = false;
+	qcow2_wake(&s->waiters, 0);
+	part_over(s->cache->q, error);
+}
+
+static void freeze(struct qcow2_cache *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->count; i++)
+		if (c->slices[i].dirty)
+			c->slices[i].frozen = c->slices[i].in_writeback = true;
+}
+
+static void write_frozen(struct qcow2_cache *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->count; i++) {
+		struct qcow2_slice *s = &c->slices[i];
+
+		if (!s->frozen)
+			continue;
+		qcow2_slice_clean(s);
+		c->q->wb.in_flight++;
+		s->io = (struct block_req){ .type = BLOCK_WRITE,
+					    .offset = s->offset,
+					    .length = c->slice_size,
+					    .buf = s->data,
+					    .done = slice_over };
+		block_submit(c->q->file, &s->io);
+	}
+}
+
+static void sync_then(struct qcow2 *q, void (*next)(struct qcow2 *q))
+{
+	struct qcow2_writeback *wb = &q->wb;
+
+	wb->next_phase = next;
+	wb->in_flight++;
+	qcow2_job_init(q, &wb->job, job_over);
+	qcow2_child(&wb->job, q->file, BLOCK_FLUSH, NULL, 0, 0);
+	if (q->data == q->file)
+		return;
+	wb->in_flight++;
+	qcow2_job_init(q, &wb->data_job, job_over);
+	qcow2_child(&wb->data_job, q->data, BLOCK_FLUSH, NULL, 0, 0);
+}
+
+static void second_sync(struct qcow2 *q)
+{
+	sync_then(q, end);
+}
+
+/* In whole sectors; the table's cluster ends no earlier. */
+static void write_l1(struct qcow2 *q)
+{
+	struct qcow2_writeback *wb = &q->wb;
+	uint64_t first = wb->l1_first & ~63ULL;
+	uint64_t length = ((wb->l1_last | 63ULL) + 1 - first) * 8;
+
+	wb->in_flight++;
+	qcow2_job_init(q, &wb->job, job_over);
+	qcow2_child(&wb->job, q->file, BLOCK_WRITE, q->l1 + first, length,
+		    q->l1_offset + first * 8);
+}
+
+static void phase_two(struct qcow2 *q)
+{
+	struct qcow2_writeback *wb = &q->wb;
+
+	wb->next_phase = second_sync;
+	write_frozen(&q->l2);
+	if (wb->l1_frozen)
+		write_l1(q);
+	if (wb->end != q->disk_end) {
+		wb->in_flight++;
+		qcow2_put64(q, QCOW2_H_SIZE, wb->end);
+		qcow2_job_init(q, &wb->header_job, job_over);
+		qcow2_header_write(q, &wb->header_job);
+	}
+	if (!wb->in_flight)
+		end(q);
+}
+
+static void first_sync(struct qcow2 *q)
+{
+	sync_then(q, phase_two);
+}
+
+static void begin(struct qcow2 *q)
+{
+	struct qcow2_writeback *wb = &q->wb;
+
+	wb->busy = true;
+	wb->again = false;
+	wb->error = q->corrupt ? -EIO : 0;
+	wb->now = wb->next;
+	wb->next = (struct qcow2_queue){ NULL, NULL };
+	wb->end = q->stored_end;
+	freeze(&q->refcounts);
+	freeze(&q->l2);
+	if (l1_is_dirty(q)) {
+		wb->l1_frozen = true;
+		wb->l1_first = q->l1_dirty_first;
+		wb->l1_last = q->l1_dirty_last;
+		q->l1_dirty_first = 1;
+		q->l1_dirty_last = 0;
+	}
+	qcow2_free_take(q);
+	wb->in_flight = 0;
+	wb->next_phase = first_sync;
+	if (wb->error) {
+		end(q);
+		return;
+	}
+	write_frozen(&q->refcounts);
+	if (!wb->in_flight)
+		first_sync(q);
+}
+
+int qcow2_writeback(struct qcow2 *q, struct qcow2_job *job)
+{
+	struct qcow2_writeback *wb = &q->wb;
+
+	if (job)
+		qcow2_wait(&wb->next, job);
+	if (wb->busy)
+		wb->again = true;
+	else
+		begin(q);
+	return QCOW2_WAIT;
+}

@@ -1,0 +1,146 @@
+#!/bin/bash
+# Bad input: each damage must be refused at open with a line that names the
+# field, or make only the requests fail that meet it; never a crash or a hang.
+set -u
+cd "$(dirname "$0")" && here=$PWD && cd - >/dev/null || exit 99
+. "$here/lib.sh"
+need qemu-img qemu-io od dd
+make_dir
+cd "$dir" || exit 99
+. "$here/oracle-lib.sh"
+passed=0 failed=0
+size=4M
+
+get64() {
+	echo $((0x$(od -An -tx1 -j "$2" -N 8 "$1" | tr -d ' \n')))
+}
+put() { # FILE OFFSET HEX
+	printf "$(printf '%s' "$3" | sed 's/../\\x&/g')" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+fails() {
+	failed=$((failed + 1))
+	echo "FAIL: $*"
+	tail -n 5 log
+}
+
+# refused NAME WORD [ARGUMENTS]: bad does not open; the message has the word
+refused() {
+	local name=$1 word=$2 rc
+	shift 2
+	timeout 20 "$bin/q2test" bad ops=0 "$@" >log 2>&1
+	rc=$?
+	if [ $rc != 2 ]; then
+		fails "$name: exit $rc, not refused"
+	elif ! grep -i "^rawfuse: .*$word" log >/dev/null; then
+		fails "$name: no message with '$word'"
+	else
+		passed=$((passed + 1))
+	fi
+}
+
+# survived NAME [ARGUMENTS]: whatever the requests end in, it ends by itself
+survived() {
+	local name=$1 rc
+	shift
+	timeout 60 "$bin/q2test" bad ops=200 "$@" >log 2>&1
+	rc=$?
+	case $rc in
+	0 | 1 | 2) passed=$((passed + 1)) ;;
+	*) fails "$name: exit $rc" ;;
+	esac
+}
+
+qemu-img create -q -f qcow2 img $size && fill 1 qcow2 img || exit 99
+field() { # OFFSET HEX WORD NAME
+	cp img bad && put bad "$1" "$2" && refused "$4" "$3"
+}
+field 0 00000000 magic 'no magic'
+field 4 00000004 version 'version 4'
+field 4 00000000 version 'version 0'
+field 20 0000003f cluster 'cluster_bits 63'
+field 20 00000008 cluster 'cluster_bits 8'
+field 20 00000016 cluster 'cluster_bits 22'
+field 24 ffffffffffffffff size 'size 2^64 - 1'
+field 24 1000000000000000 l1 'size 2^60'
+field 32 00000002 'encrypt\|crypt' 'LUKS'
+field 32 00000001 'encrypt\|crypt' 'AES'
+field 36 ffffffff l1 'L1 of 2^32 entries'
+field 36 00000000 l1 'L1 of no entries'
+field 40 0000000000030200 l1 'L1 not aligned'
+field 40 7fffffffffff0000 l1 'L1 far away'
+field 48 0000000000010001 refcount 'refcount table not aligned'
+field 48 00007fffffff0000 refcount 'refcount table far away'
+field 56 ffffffff refcount 'refcount table of 2^32 clusters'
+field 56 00000000 refcount 'refcount table of no clusters'
+field 60 ffffffff snapshot '2^32 snapshots'
+field 72 8000000000000000 'incompatible\|feature' 'incompatible bit 63'
+field 72 0000000000000002 corrupt 'the corrupt bit'
+field 72 0000000000000004 'data' 'a data file without a name'
+field 96 00000007 refcount 'refcount order 7'
+field 100 00000067 header 'header length 103'
+field 100 7fffffff header 'header length 2^31'
+cp img bad && truncate -s 100 bad && refused 'cut to 100 bytes' ''
+cp img bad && truncate -s 65536 bad && refused 'cut to a cluster' ''
+: >bad && refused 'empty' ''
+
+# Backing files.
+qemu-img create -q -f raw base 4M
+qemu-img create -q -f qcow2 -b base -F raw bad 4M
+refused 'backing refused' backing no-backing=1
+rm base && refused 'no backing file' base
+truncate -s 4M base
+qemu-img create -q -f qcow2 -b base -u bad 4M
+refused 'backing without a format' format
+qemu-img create -q -f qcow2 -b bad -F qcow2 -u bad 4M
+refused 'its own backing file' backing
+qemu-img create -q -f qcow2 -b two -F qcow2 -u bad 4M
+qemu-img create -q -f qcow2 -b bad -F qcow2 -u two 4M
+refused 'a loop of two' backing
+qemu-img create -q -f qcow2 -b 'json:{"driver":"null-co"}' -F raw -u bad 4M
+refused 'a json: name' json
+qemu-img create -q -f qcow2 -b 'nbd://localhost/x' -F raw -u bad 4M
+refused 'a URL' nbd
+
+# Tables.
+for options in cluster_size=64k cluster_size=16k,extended_l2=on \
+	cluster_size=512; do
+	rm -f img
+	qemu-img create -q -f qcow2 -o $options img $size &&
+		fill 1 qcow2 img || exit 99
+	mask=$((0x00fffffffffffe00))
+	l1=$(get64 img 40)
+	l2=$(($(get64 img "$l1") & mask))
+	rt=$(get64 img 48)
+	rb=$(($(get64 img "$rt") & mask))
+	for value in 8000000000000200 8000100000000000 8000000000000000 \
+		ffffffffffffffff 0000000000000001 4000000000000000 \
+		7fffffffffffffff 80fffffffffffe00 8000000000010000; do
+		for at in $l1 $l2 $((l2 + 16)) "$rt" "$rb"; do
+			cp img bad && put bad "$at" $value
+			survived "$options: $value at $at" ring=real
+		done
+	done
+	for cut in 3 5 7 11; do
+		cp img bad
+		truncate -s $(($(wc -c <img) * cut / 12)) bad
+		survived "$options: cut at $cut/12"
+	done
+done
+# Compressed data that is none.
+make_raw src 1M 700k 800k
+for type in zlib zstd; do
+	qemu-img convert -c -f raw -O qcow2 -o compression_type=$type src img
+	l2=$(($(get64 img "$(get64 img 40)") & mask))
+	data=$(($(get64 img $l2) & 0xffffffff))
+	for value in 00000000000000 ffffffffffffff 28b52ffd000000 \
+		0400000000ffff; do
+		cp img bad && put bad $data $value
+		survived "$type: $value"
+	done
+	cp img bad && truncate -s $((data + 3)) bad
+	survived "$type: cut"
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
