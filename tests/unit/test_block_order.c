@@ -137,6 +137,26 @@ START_TEST(types_beside)
 }
 END_TEST
 
+/* Holes are aligned to more than writes. */
+START_TEST(two_granules)
+{
+	node.block->granule = 512;
+	write_at(0, 512, 512);
+	write_at(1, 1024, 512);
+	node_submit(2, BLOCK_DISCARD, 0, G, G, 0);
+	ck_assert(running(0) && running(1) && running(2));
+	node_submit(3, BLOCK_DISCARD, 0, 512, 512, 0);
+	write_at(4, 1024, 512);
+	finish(0);
+	finish(2);
+	ck_assert(!running(3) && !running(4));
+	finish(1);
+	ck_assert(running(3) && !running(4));
+	finish(3);
+	ck_assert(running(4));
+}
+END_TEST
+
 /* Without a granule only a truncation waits. */
 START_TEST(no_granule)
 {
@@ -305,6 +325,7 @@ Suite *suite_block_order(void)
 	tcase_add_loop_test(tc, matrix, 0, COUNT(overlaps));
 	tcase_add_test(tc, buffer_not_aligned);
 	tcase_add_loop_test(tc, types_beside, 0, BLOCK_TYPES * BLOCK_TYPES);
+	tcase_add_test(tc, two_granules);
 	tcase_add_test(tc, no_granule);
 	tcase_add_test(tc, truncate_is_alone);
 	tcase_add_test(tc, truncate_fails);
