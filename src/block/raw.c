@@ -299,6 +299,14 @@ static int check_kind(const char *path, const struct stat *st)
 	return -EINVAL;
 }
 
+static int not_writable(const struct block *b)
+{
+	log_warn("%s: open for writing (--read-only exports it without "
+		 "writing)",
+		 b->opt.path);
+	return -errno;
+}
+
 static int open_host(struct raw *raw, struct stat *st)
 {
 	const struct block_options *opt = &raw->block->opt;
@@ -323,10 +331,7 @@ static int open_host(struct raw *raw, struct stat *st)
 	}
 	if (raw->host_fd < 0 && !opt->read_only &&
 	    (errno == EACCES || errno == EROFS || errno == EPERM)) {
-		log_warn("%s: open for writing (--read-only exports it without"
-			 " writing)",
-			 opt->path);
-		return -errno;
+		return not_writable(raw->block);
 	}
 	if (raw->host_fd < 0 || fstat(raw->host_fd, st)) {
 		log_warn("%s: open", opt->path);
@@ -339,11 +344,16 @@ static int find_size(struct raw *raw, const struct stat *st)
 {
 	struct block *b = raw->block;
 	uint64_t bytes = (uint64_t)st->st_size;
-	int sector = 512;
+	int sector = 512, ro = 0;
 
 	raw->sector = 1;
 	raw->device = S_ISBLK(st->st_mode);
 	if (raw->device) {
+		if (!b->opt.read_only && !ioctl(raw->host_fd, BLKROGET, &ro) &&
+		    ro) {
+			errno = EROFS;
+			return not_writable(b);
+		}
 		if (ioctl(raw->host_fd, BLKGETSIZE64, &bytes) ||
 		    ioctl(raw->host_fd, BLKSSZGET, &sector)) {
 			log_warn("%s: size of the device", b->opt.path);

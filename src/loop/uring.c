@@ -62,6 +62,19 @@ static int make_slots(struct uring *u)
 	return ret;
 }
 
+/* A filter may allow to set a ring up and not to enter it. */
+static int try_enter(struct uring *u)
+{
+	int ret;
+
+	io_uring_prep_nop(io_uring_get_sqe(&u->ring));
+	ret = io_uring_submit_and_wait(&u->ring, 1);
+	if (ret < 0)
+		return ret;
+	io_uring_cq_advance(&u->ring, io_uring_cq_ready(&u->ring));
+	return 0;
+}
+
 int uring_init(struct uring *u, unsigned int sqes, unsigned int cqes)
 {
 	const unsigned int best = IORING_SETUP_SQE128 |
@@ -77,6 +90,11 @@ int uring_init(struct uring *u, unsigned int sqes, unsigned int cqes)
 		ret = setup(u, sqes, cqes, 0);
 	if (ret)
 		return ret;
+	ret = try_enter(u);
+	if (ret) {
+		uring_exit(u);
+		return ret;
+	}
 	u->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (u->event_fd < 0)
 		ret = -errno;
