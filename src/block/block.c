@@ -190,8 +190,9 @@ static int check(const struct block *b, struct block_req *req)
 		return clamp(b, req, 0);
 	case BLOCK_ZERO:
 	case BLOCK_ALLOCATE:
-		if (b->opt.growable &&
-		    (req->type == BLOCK_ALLOCATE || !keep_size))
+		if (b->opt.growable && (!keep_size || (b->driver->past_end &&
+						       req->type ==
+							       BLOCK_ALLOCATE)))
 			return 1;
 		if (keep_size)
 			return clamp(b, req,

@@ -28,7 +28,7 @@ enum block_type {
 	BLOCK_ZERO, /* reads as zeros afterwards, storage kept */
 	/*
 	 * Storage is reserved, contents stay. Where the image may grow, also
-	 * past the end: with BLOCK_KEEP_SIZE the size stays even so.
+	 * past the end; with BLOCK_KEEP_SIZE only if the driver can.
 	 */
 	BLOCK_ALLOCATE,
 	BLOCK_SEEK_DATA, /* result: first data at or after offset, -ENXIO */
@@ -71,6 +71,7 @@ struct block_req {
 
 struct block_driver {
 	const char *name;
+	bool past_end; /* can hold storage past the end */
 	/* May set in @b: size, granules, buf_align, direct. Logs one line on error; -errno. */
 	int (*open)(struct block *b);
 	/* Takes one request; it ends in block_complete(), not before return. */

@@ -510,6 +510,7 @@ static int raw_close(struct block *b)
 
 const struct block_driver block_raw = {
 	.name = "raw",
+	.past_end = true,
 	.open = raw_open,
 	.submit = raw_submit,
 	.close = raw_close,

@@ -191,6 +191,8 @@ static void predict(struct ops *ops, struct ops_slot *slot)
 	case BLOCK_ALLOCATE:
 		if (!grows && inside < slot->length && (!keep || !inside))
 			slot->expect_error = -ENOSPC;
+		if (keep && req->type == BLOCK_ZERO)
+			slot->expect_error = 0; /* nothing to do there */
 		break;
 	case BLOCK_SEEK_DATA:
 	case BLOCK_SEEK_HOLE:

@@ -115,6 +115,7 @@ static void fake_submit(struct block *b, struct block_req *req)
 
 static const struct block_driver fake_driver = {
 	.name = "null",
+	.past_end = true,
 	.open = fake_open,
 	.submit = fake_submit,
 	.close = fake_close,
