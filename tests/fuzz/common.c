@@ -74,7 +74,7 @@ struct block *fuzz_open(const uint8_t *image, size_t size, uint64_t seed,
 	}
 	memdisk_reset(seed);
 	memdisk.no_host = true;
-	memdisk.max_size = 32 << 20;
+	memdisk.max_size = 2 << 20;
 	put_files(image, size);
 	return block_open(&ring, &opt);
 }

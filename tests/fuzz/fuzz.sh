@@ -14,6 +14,7 @@ if command -v qemu-img >/dev/null && command -v qemu-io >/dev/null; then
 	bash "$here/seeds.sh" "$build/images" || exit 99
 fi
 export Q2_FUZZ_IMAGES=$build/images
+export ASAN_OPTIONS=quarantine_size_mb=16
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 echo "Q2_FUZZ_IMAGES=$Q2_FUZZ_IMAGES"
 for target in fuzz_open fuzz_requests; do
