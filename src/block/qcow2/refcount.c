@@ -41,10 +41,11 @@ static void end(struct qcow2 *q, int error)
 	free(m->table);
 	m->table = NULL;
 	m->busy = false;
-	if (error)
+	if (error && !m->complained)
 		log_warnx("%s: qcow2: making refcount blocks: %s",
 			  q->b->opt.path, strerror(-error));
-	else if (m->extra)
+	m->complained = error;
+	if (!error && m->extra)
 		m->extra_host = ((m->block << q->block_bits) + m->used -
 				 m->extra) << q->cluster_bits;
 	qcow2_wake(&m->waiters, error);
