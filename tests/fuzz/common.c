@@ -101,7 +101,8 @@ void fuzz_run(struct block *b, const struct fuzz_request *list, unsigned int n)
 			reqs[i].buf = &stx[i];
 		if (list[i].type == BLOCK_READ || list[i].type == BLOCK_WRITE)
 			reqs[i].length %= FUZZ_MAX_LEN + 1;
-		memset(bytes[i], 'A' + (int)i, FUZZ_MAX_LEN);
+		if (reqs[i].type == BLOCK_WRITE)
+			memset(bytes[i], 'A' + (int)i, reqs[i].length);
 		running++;
 		block_submit(b, &reqs[i]);
 	}
