@@ -74,7 +74,7 @@ struct block *fuzz_open(const uint8_t *image, size_t size, uint64_t seed,
 	}
 	memdisk_reset(seed);
 	memdisk.no_host = true;
-	memdisk.max_size = 32 << 20;
+	memdisk.max_size = 2 << 20;
 	put_files(image, size);
 	return block_open(&ring, &opt);
 }
@@ -101,7 +101,8 @@ void fuzz_run(struct block *b, const struct fuzz_request *list, unsigned int n)
 			reqs[i].buf = &stx[i];
 		if (list[i].type == BLOCK_READ || list[i].type == BLOCK_WRITE)
 			reqs[i].length %= FUZZ_MAX_LEN + 1;
-		memset(bytes[i], 'A' + (int)i, FUZZ_MAX_LEN);
+		if (reqs[i].type == BLOCK_WRITE)
+			memset(bytes[i], 'A' + (int)i, reqs[i].length);
 		running++;
 		block_submit(b, &reqs[i]);
 	}

@@ -14,14 +14,19 @@ if command -v qemu-img >/dev/null && command -v qemu-io >/dev/null; then
 	bash "$here/seeds.sh" "$build/images" || exit 99
 fi
 export Q2_FUZZ_IMAGES=$build/images
+export ASAN_OPTIONS=quarantine_size_mb=16
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 echo "Q2_FUZZ_IMAGES=$Q2_FUZZ_IMAGES"
 for target in fuzz_open fuzz_requests; do
 	seeds=$here/requests
-	[ $target = fuzz_open ] && seeds=$build/images
+	len=512
+	if [ $target = fuzz_open ]; then
+		seeds=$build/images
+		len=131072
+	fi
 	"$build/$target" -max_total_time="$seconds" -timeout=10 \
 		-rss_limit_mb=512 -malloc_limit_mb=256 -close_fd_mask=3 \
-		-max_len=131072 -artifact_prefix="$build/found/$target-" \
+		-max_len=$len -artifact_prefix="$build/found/$target-" \
 		-print_final_stats=1 "$build/corpus.$target" "$seeds" \
 		>"$build/$target.log" 2>&1
 	rc=$?

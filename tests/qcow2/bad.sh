@@ -91,9 +91,12 @@ qemu-img create -q -f qcow2 -b base -F raw bad 4M
 refused 'backing refused' backing no-backing=1
 rm base && refused 'no backing file' base
 truncate -s 4M base
-qemu-img create -q -f qcow2 -b base -u bad 4M
+qemu-img create -q -f qcow2 -b base -F raw bad 4M
+put bad 112 12345678 # the header extension with the format
 refused 'backing without a format' format
-qemu-img create -q -f qcow2 -b bad -F qcow2 -u bad 4M
+rm bad
+qemu-img create -q -f qcow2 -b bad -F qcow2 -u new 4M
+mv new bad
 refused 'its own backing file' backing
 qemu-img create -q -f qcow2 -b two -F qcow2 -u bad 4M
 qemu-img create -q -f qcow2 -b bad -F qcow2 -u two 4M

@@ -351,13 +351,13 @@ static void done(struct block_req *req)
 
 	if (!ops->opt.strange)
 		check_result(ops, slot);
+	if (ops->end)
+		ops->end(ops, slot);
 	if (ops->opt.verbose)
 		printf("%" PRIu64 ": %s %" PRIu64 "+%" PRIu64 ": %" PRId64
 		       "\n",
 		       slot->id, block_type_name(req->type), slot->offset,
 		       slot->length, req->result);
-	if (ops->end)
-		ops->end(ops, slot);
 	slot->busy = false;
 	free(req->buf == &slot->stx ? NULL : req->buf);
 	ops->in_flight--;

@@ -312,6 +312,14 @@ static void crash_all(struct crash *c)
 	}
 }
 
+static void end_of_request(struct ops *ops, struct ops_slot *slot)
+{
+	history_end(ops, slot);
+	if (ops->opt.verbose)
+		printf("time %" PRIu64 " to %" PRIu64 " ",
+		       (uint64_t)(uintptr_t)slot->user, memdisk.now);
+}
+
 static bool run(struct crash *c)
 {
 	struct block *b = block_open(&c->uring, &c->open);
@@ -336,11 +344,14 @@ static bool run(struct crash *c)
 	}
 	if (!c->ops.max_size)
 		c->ops.max_size = b->size;
+	if (c->ops.verbose)
+		printf("a round begins: size %" PRIu64 ", time %" PRIu64 "\n",
+		       b->size, memdisk.now);
 	history_init(&c->history, &c->model, c->ops.max_size);
 	/* Whatever opening wrote belongs to the journal as well. */
 	ops_init(&ops, b, &c->model, &c->ops);
 	ops.begin = history_begin;
-	ops.end = history_end;
+	ops.end = end_of_request;
 	ops.user = &c->history;
 	ops_run(&ops);
 	begin = ++memdisk.now;

@@ -171,8 +171,8 @@ static int open_data(struct qcow2 *q)
 		return 0;
 	q->data = NULL;
 	if (!name) {
-		log_warnx("%s: qcow2: it has an external data file (incompatible"
-			  " bit 2) but does not name it; set it with 'qemu-img "
+		log_warnx("%s: qcow2: it has an external data file "
+			  "(incompatible bit 2) but does not name it; set it with 'qemu-img "
 			  "amend -o data_file=NAME'",
 			  q->b->opt.path);
 		return -EINVAL;

@@ -24,21 +24,36 @@
 #include "loop/log.h"
 
 #ifdef HAVE_ZLIB
+/* Raw deflate, any window that a writer may have used. */
+static z_stream *get_inflate(struct qcow2 *q)
+{
+	z_stream *z = q->unpack_state;
+
+	if (z)
+		return inflateReset(z) == Z_OK ? z : NULL;
+	z = calloc(1, sizeof(*z));
+	if (z && inflateInit2(z, -15) != Z_OK) {
+		free(z);
+		z = NULL;
+	}
+	q->unpack_state = z;
+	return z;
+}
+
 static int inflate_cluster(struct qcow2 *q, uint64_t length)
 {
-	z_stream z = { .next_in = q->unpack_in,
-		       .avail_in = (uInt)length,
-		       .next_out = q->unpack_out,
-		       .avail_out = q->cluster_size };
+	z_stream *z = get_inflate(q);
 	int ret;
 
-	/* Raw deflate; any window that a writer may have used. */
-	if (inflateInit2(&z, -15) != Z_OK)
+	if (!z)
 		return -ENOMEM;
-	ret = inflate(&z, Z_FINISH);
-	inflateEnd(&z);
+	z->next_in = q->unpack_in;
+	z->avail_in = (uInt)length;
+	z->next_out = q->unpack_out;
+	z->avail_out = q->cluster_size;
+	ret = inflate(z, Z_FINISH);
 	/* Z_BUF_ERROR: the stream's end marker did not fit; data is there. */
-	if ((ret == Z_STREAM_END || ret == Z_BUF_ERROR) && !z.avail_out)
+	if ((ret == Z_STREAM_END || ret == Z_BUF_ERROR) && !z->avail_out)
 		return 0;
 	return -EIO;
 }
@@ -98,7 +113,14 @@ int qcow2_unpack_check(struct qcow2 *q)
 void qcow2_unpack_free(struct qcow2 *q)
 {
 #ifdef HAVE_ZSTD
-	ZSTD_freeDCtx(q->unpack_state);
+	if (q->compression)
+		ZSTD_freeDCtx(q->unpack_state);
+#endif
+#ifdef HAVE_ZLIB
+	if (!q->compression && q->unpack_state) {
+		inflateEnd(q->unpack_state);
+		free(q->unpack_state);
+	}
 #endif
 	free(q->unpack_in);
 	free(q->unpack_out);

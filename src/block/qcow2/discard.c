@@ -164,8 +164,8 @@ static int zero_some(struct qcow2_task *t)
 	if (ret)
 		return ret;
 	if (!table && (!below || t->z.cut)) {
-		t->z.pos = qcow2_min(end, t->z.pos +
-						  qcow2_table_left(q, t->z.pos));
+		t->z.pos += qcow2_min(end - t->z.pos,
+				      qcow2_table_left(q, t->z.pos));
 		return 0;
 	}
 	/* Behind the end of the disk nobody misses anything. */

@@ -136,6 +136,11 @@ int qcow2_fence_init(struct qcow2 *q)
 	uint64_t want = 8 * (q->reftable_size + q->l1_size);
 	int ret;
 
+	if (!q->reftable[0])
+		return qcow2_bad_field(q, "entry 0 of the refcount table", 0,
+				       "there must be a refcount block for the "
+				       "header; repair it with 'qemu-img check "
+				       "-r all'");
 	for (q->fence_bits = MIN_BITS; q->fence_bits < MAX_BITS;
 	     q->fence_bits++)
 		if (want <= 1ULL << q->fence_bits)

@@ -225,7 +225,8 @@ static void grow_step(struct qcow2_job *job)
 		clean(q);
 		return;
 	}
-	if (need > QCOW2_MAX_L1 / 8 || g->end > (uint64_t)INT64_MAX - q->cluster_size) {
+	if (need > QCOW2_MAX_L1 / 8 ||
+	    g->end > (uint64_t)INT64_MAX - q->cluster_size) {
 		end_grow(q, -EFBIG);
 		return;
 	}

@@ -88,12 +88,18 @@ void qcow2_child(struct qcow2_job *job, struct block *b, enum block_type type,
 	block_submit(b, &job->child);
 }
 
+/* A free buffer begins with the address of the next one. */
+static uint8_t **next_buffer(uint8_t *buffer)
+{
+	return (void *)buffer;
+}
+
 uint8_t *qcow2_take_buffer(struct qcow2 *q, struct qcow2_job *job)
 {
 	uint8_t *buffer = q->free_buffer;
 
 	if (buffer)
-		memcpy(&q->free_buffer, buffer, sizeof(buffer));
+		q->free_buffer = *next_buffer(buffer);
 	else
 		qcow2_wait(&q->buffer_waiters, job);
 	return buffer;
@@ -103,7 +109,7 @@ void qcow2_give_buffer(struct qcow2 *q, uint8_t *buffer)
 {
 	if (!buffer)
 		return;
-	memcpy(buffer, &q->free_buffer, sizeof(buffer));
+	*next_buffer(buffer) = q->free_buffer;
 	q->free_buffer = buffer;
 	qcow2_wake(&q->buffer_waiters, 0);
 }

@@ -1,5 +1,25 @@
 /*
  * The driver's glue: open, submit, close.
+ *
+ * The shape of the whole. A guest's request gets one of QCOW2_TASKS tasks or
+ * waits for one, first come, first served. A task goes on in steps (job.c); it
+ * waits for slices of tables (cache.c), for a lock on guest clusters
+ * (write.c), for the maker of L2 tables or of refcount blocks (table.c,
+ * refcount.c), for a copy buffer, for room in the list of freed clusters
+ * (free.c), for a writeback (writeback.c). All of these end without the help of
+ * whoever waits for them:
+ *
+ *   task       may hold a lock and a copy buffer while it waits for the rest
+ *   table      may hold a buffer; waits for refcounts, room, L1 not frozen
+ *   refcounts  may hold a buffer; waits for nothing but its I/O
+ *   freer      waits for older I/O of data, and for refcount slices
+ *   slices     wait for a writeback if all are dirty
+ *   writeback  waits for nothing but its I/O
+ *
+ * Buffers are taken last and given back before a task waits again, so there
+ * is always one that comes back.
+ *
+ * Only opening and closing wait, in the block layer's way.
  */
 #include "config.h"
 

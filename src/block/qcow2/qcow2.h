@@ -231,6 +231,7 @@ struct qcow2_table_maker {
 struct qcow2_refcount_maker {
 	struct qcow2_job job;
 	bool busy;
+	bool complained;
 	uint64_t block; /* first index in the table */
 	uint64_t blocks; /* how many */
 	uint64_t used; /* clusters that are counted from the start */

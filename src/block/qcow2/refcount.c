@@ -41,10 +41,11 @@ static void end(struct qcow2 *q, int error)
 	free(m->table);
 	m->table = NULL;
 	m->busy = false;
-	if (error)
+	if (error && !m->complained)
 		log_warnx("%s: qcow2: making refcount blocks: %s",
 			  q->b->opt.path, strerror(-error));
-	else if (m->extra)
+	m->complained = error;
+	if (!error && m->extra)
 		m->extra_host = ((m->block << q->block_bits) + m->used -
 				 m->extra) << q->cluster_bits;
 	qcow2_wake(&m->waiters, error);
@@ -230,6 +231,7 @@ static int plan(struct qcow2 *q, uint64_t block, uint64_t extra)
 	uint64_t covers = 1ULL << (q->block_bits + q->cluster_bits);
 	uint64_t want = qcow2_min(covers < AHEAD ? AHEAD / covers : 1,
 				  MAX_BLOCKS), there;
+	int ret;
 
 	if (extra) {
 		block = q->reftable_size;
@@ -244,9 +246,12 @@ static int plan(struct qcow2 *q, uint64_t block, uint64_t extra)
 	m->blocks = extra || !there ? want : there;
 	m->used = m->blocks + extra;
 	m->table_clusters = 0;
-	if (there >= m->blocks)
-		return 0;
-	return plan_table(q);
+	ret = there >= m->blocks ? 0 : plan_table(q);
+	/* Where a table lacks a block that it should have, there is something. */
+	if (!ret)
+		ret = qcow2_fence_check(q, block_host(q, 0),
+					m->used << q->cluster_bits);
+	return ret;
 }
 
 int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
@@ -259,7 +264,9 @@ int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
 		return qcow2_wait(&m->waiters, job);
 	ret = plan(q, block, extra);
 	if (ret) {
-		log_warnx("%s: qcow2: a larger refcount table: %s",
+		free(m->table);
+		m->table = NULL;
+		log_warnx("%s: qcow2: no place for refcount blocks: %s",
 			  q->b->opt.path, strerror(-ret));
 		return ret;
 	}

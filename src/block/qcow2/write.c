@@ -251,7 +251,6 @@ static void prepare_fill(struct qcow2_job *job)
 	last = t->w.data_end - 1;
 	e = qcow2_l2_get(q, s, qcow2_slice_index(q, last));
 	t->w.to = fill_to(t, &e);
-	/* Both ends in one cluster that must move as a whole. */
 	qcow2_fill(t);
 }
 
