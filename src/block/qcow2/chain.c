@@ -24,10 +24,10 @@
 #define BACKING_CACHE (64u << 10)
 
 /*
- * Copy on write and small clusters make writes that are not aligned; these go
- * through the host's page cache, which is not safe beside direct writes to the
- * same folio. So what is written is opened without O_DIRECT unless that was
- * asked for. It also keeps table slices near that our cache has evicted.
+ * Copy on write and small clusters make writes that are not aligned; beside
+ * direct I/O these would have to run one at a time (block.c). So what is
+ * written is opened without O_DIRECT unless that was asked for. It also keeps
+ * table slices near that our cache has evicted.
  */
 static enum block_cache cache_mode(const struct block_options *opt)
 {
