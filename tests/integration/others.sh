@@ -103,7 +103,7 @@ unprivileged() {
 	succeed as $USER1 fusermount3 -u "$theirs/disk.raw"
 	wait_until "it has ended" is_gone "$daemon"
 	succeed wait "$daemon"
-	[[ ! -e $theirs/disk.raw ]] || fail "the mountpoint is left"
+	[[ ! -e $theirs/disk.raw ]] || fail "the mountpoint is left after fusermount3 -u"
 	expect yes fileop "$theirs/disk.img" is 100 3 7
 	# SIGTERM: it unmounts by itself.
 	start_theirs -r "$theirs/disk.img" "$theirs/disk.raw"
@@ -113,15 +113,18 @@ unprivileged() {
 	succeed wait "$daemon"
 	no_mounts || fail "SIGTERM left a mount"
 	# Busy, and no way to abort: it ends all the same, and lets go.
+	rm -f "$dir/open"
 	start_theirs --grace=0 "$theirs/disk.img" "$theirs/disk.raw"
-	as $USER1 bash -c 'exec 9<>"$1"; echo open; read -r' open "$theirs/disk.raw" \
+	setpriv --reuid $USER1 --regid $USER1 --clear-groups bash -c 'exec 9<>"$1"; echo open; read -r' open "$theirs/disk.raw" \
 		<><(:) >"$dir/open" {machine_lock}<&- &
 	holder=$!
 	wait_until "it is open" test -s "$dir/open"
 	kill "$daemon"
 	wait_until "it has ended" is_gone "$daemon"
 	no_mounts || fail "SIGTERM left a mount"
-	kill "$holder"
+	[[ ! -e $theirs/disk.raw ]] || fail "the mountpoint is left by SIGTERM"
+	kill -9 "$holder"
+	wait "$holder" 2>/dev/null
 	# Letting others in takes user_allow_other.
 	others=$(grep -s '^ *user_allow_other' /etc/fuse.conf)
 	if [[ -z $others ]]; then
@@ -131,7 +134,7 @@ unprivileged() {
 		grep -q 'rawfuse:.*user_allow_other' "$dir/err" ||
 			fail "said: $(<"$dir/err")"
 		wait_until "no process is left" no_processes
-		[[ ! -e $theirs/disk.raw ]] || fail "the mountpoint is left"
+		[[ ! -e $theirs/disk.raw ]] || fail "the mountpoint is left by a refusal"
 	fi
 	RUN=(env)
 	rm -r "$theirs"
