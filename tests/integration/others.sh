@@ -115,8 +115,8 @@ unprivileged() {
 	# Busy, and no way to abort: it ends all the same, and lets go.
 	rm -f "$dir/open"
 	start_theirs --grace=0 "$theirs/disk.img" "$theirs/disk.raw"
-	setpriv --reuid $USER1 --regid $USER1 --clear-groups bash -c 'exec 9<>"$1"; echo open; read -r' open "$theirs/disk.raw" \
-		<><(:) >"$dir/open" {machine_lock}<&- &
+	setpriv --reuid $USER1 --regid $USER1 --clear-groups bash -c 'exec 9<>"$1"; echo open; exec sleep 300' open "$theirs/disk.raw" \
+		>"$dir/open" {machine_lock}<&- &
 	holder=$!
 	wait_until "it is open" test -s "$dir/open"
 	kill "$daemon"
