@@ -169,7 +169,9 @@ static void forget(struct ops *ops, struct ops_slot *slot)
 	if (slot->req.type != BLOCK_ALLOCATE && at < end &&
 	    modifies(slot->req.type))
 		model_forget(m, end - at, at);
-	if (size == m->size || !modifies(slot->req.type))
+	/* Others may be growing the disk just now; not beside who would. */
+	if (size == m->size || slot->to != TO_THE_END ||
+	    !modifies(slot->req.type))
 		return;
 	ops->size_unknown = true;
 	m->size = size;
