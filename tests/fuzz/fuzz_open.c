@@ -34,8 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				.length = 1 + rng_below(&rng, 20000),
 			};
 			if (list[i].type == BLOCK_TRUNCATE)
-				list[i].length = b->size + list[i].length -
-						 10000;
+				list[i].length =
+					b->size + list[i].length - 10000;
 		}
 		fuzz_run(b, list, FUZZ_BATCH);
 	}

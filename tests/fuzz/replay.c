@@ -24,8 +24,8 @@ static void mutate(uint8_t *data, size_t size, struct rng *rng)
 
 	for (i = 0; i < n && size; i++) {
 		/* Headers and tables are at the front. */
-		at = rng_below(rng, rng_chance(rng, 1, 2) && size > 160 ? 160 :
-									 size);
+		at = rng_below(rng, rng_chance(rng, 1, 2) && size > 160 ? 160
+									: size);
 		if (rng_chance(rng, 1, 2))
 			data[at] = odd[rng_below(rng, sizeof(odd))];
 		else

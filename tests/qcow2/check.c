@@ -25,8 +25,8 @@ struct walk {
 	uint64_t *counts; /* what the refcount blocks say */
 };
 
-__attribute__((format(printf, 3, 4)))
-static void say(struct walk *w, unsigned int *counter, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void
+say(struct walk *w, unsigned int *counter, const char *fmt, ...)
 {
 	struct qc_report *r = w->report;
 	char *first = counter == &r->leaks ? r->first_leak : r->first;
@@ -64,8 +64,10 @@ static void use(struct walk *w, uint64_t offset, uint64_t len, enum kind kind,
 	}
 	last = (offset + len - 1) >> bits;
 	if (last >= w->clusters) {
-		error(w, "%s at %#" PRIx64 "+%#" PRIx64
-		      " ends behind the file's end", what, offset, len);
+		error(w,
+		      "%s at %#" PRIx64 "+%#" PRIx64
+		      " ends behind the file's end",
+		      what, offset, len);
 		return;
 	}
 	for (i = offset >> bits; i <= last; i++) {
@@ -113,11 +115,14 @@ static void walk_subclusters(struct walk *w, uint64_t entry, uint64_t map,
 	bool has = entry & QC_OFFSET || (w->img->external && entry & QC_COPIED);
 
 	if (map & map >> 32 & UINT32_MAX)
-		error(w, "subclusters of %#" PRIx64 " are data and zero: %#"
-		      PRIx64, guest, map);
+		error(w,
+		      "subclusters of %#" PRIx64
+		      " are data and zero: %#" PRIx64,
+		      guest, map);
 	if (!has && map & UINT32_MAX)
-		error(w, "subclusters of %#" PRIx64 " are data nowhere: %#"
-		      PRIx64, guest, map);
+		error(w,
+		      "subclusters of %#" PRIx64 " are data nowhere: %#" PRIx64,
+		      guest, map);
 }
 
 static void walk_cluster(struct walk *w, uint64_t entry, uint64_t map,
@@ -136,13 +141,15 @@ static void walk_cluster(struct walk *w, uint64_t entry, uint64_t map,
 	if (img->version < 3 || img->extended)
 		reserved |= 1;
 	if (entry & reserved)
-		error(w, "L2 entry of %#" PRIx64 " has reserved bits: %#" PRIx64,
+		error(w,
+		      "L2 entry of %#" PRIx64 " has reserved bits: %#" PRIx64,
 		      guest, entry);
 	if (img->extended)
 		walk_subclusters(w, entry, map, guest);
 	if (!offset && !(img->external && entry & QC_COPIED)) {
 		if (entry & QC_COPIED)
-			refcount_error(w, "no cluster, but COPIED, at %#" PRIx64,
+			refcount_error(w,
+				       "no cluster, but COPIED, at %#" PRIx64,
 				       guest);
 		return;
 	}
@@ -302,8 +309,9 @@ static void walk_refcounts(struct walk *w)
 	for (i = 0; i < n; i++) {
 		block = qc_be64(&img->file, img->rt_offset + i * 8);
 		if (block & 511)
-			error(w, "refcount table entry has reserved bits: %#"
-			      PRIx64, block);
+			error(w,
+			      "refcount table entry has reserved bits: %#" PRIx64,
+			      block);
 		block &= ~511ULL;
 		if (!block || !aligned(w, block, "refcount block"))
 			continue;
@@ -328,13 +336,15 @@ static void compare_refcounts(struct walk *w)
 
 	for (i = 0; i < w->clusters; i++) {
 		if (w->counts[i] < w->refs[i])
-			refcount_error(w, "cluster %" PRIu64 ": refcount %"
-				       PRIu64 ", references %u", i,
-				       w->counts[i], w->refs[i]);
+			refcount_error(w,
+				       "cluster %" PRIu64 ": refcount %" PRIu64
+				       ", references %u",
+				       i, w->counts[i], w->refs[i]);
 		else if (w->counts[i] > w->refs[i])
-			say(w, &w->report->leaks, "cluster %" PRIu64
-			    ": refcount %" PRIu64 ", references %u", i,
-			    w->counts[i], w->refs[i]);
+			say(w, &w->report->leaks,
+			    "cluster %" PRIu64 ": refcount %" PRIu64
+			    ", references %u",
+			    i, w->counts[i], w->refs[i]);
 	}
 }
 
@@ -345,9 +355,9 @@ static void check_copied(struct walk *w, uint64_t entry, const char *what)
 
 	if (!(entry & QC_OFFSET) || once == !!(entry & QC_COPIED))
 		return;
-	refcount_error(w, "COPIED of %s does not fit: %#" PRIx64
-		       ", refcount %" PRIu64, what, entry,
-		       i < w->clusters ? w->counts[i] : 0);
+	refcount_error(
+		w, "COPIED of %s does not fit: %#" PRIx64 ", refcount %" PRIu64,
+		what, entry, i < w->clusters ? w->counts[i] : 0);
 }
 
 /* COPIED says that the refcount is one; in the active tables only. */

@@ -18,9 +18,9 @@ static uint64_t be(const struct qc_file *f, uint64_t offset, unsigned int len)
 	unsigned int i;
 
 	for (i = 0; i < len; i++)
-		value = value << 8 | (offset < f->size - i && i < f->size ?
-					      f->data[offset + i] :
-					      0);
+		value = value << 8 | (offset < f->size - i && i < f->size
+					      ? f->data[offset + i]
+					      : 0);
 	return value;
 }
 
@@ -145,9 +145,9 @@ static const char *parse(struct qc_image *img)
 	if (img->extended && img->cluster_bits < 14)
 		return "cluster bits with extended L2";
 	img->l2_bits = img->cluster_bits - (img->extended ? 4 : 3);
-	if (backing && !get_string(f, backing, qc_be32(f, 16),
-				   img->backing_name,
-				   sizeof(img->backing_name)))
+	if (backing &&
+	    !get_string(f, backing, qc_be32(f, 16), img->backing_name,
+			sizeof(img->backing_name)))
 		return "backing file name";
 	return parse_extensions(img, backing ? backing : img->cluster);
 }
@@ -163,8 +163,8 @@ static struct qc_image *open_depth(const struct qc_file *file,
 	if (!img)
 		abort();
 	img->file = img->data_file = *file;
-	img->raw = format && *format ? !strcmp(format, "raw") :
-				       qc_be32(file, 0) != MAGIC;
+	img->raw = format && *format ? !strcmp(format, "raw")
+				     : qc_be32(file, 0) != MAGIC;
 	if (img->raw) {
 		img->size = file->size;
 		return img;
@@ -200,8 +200,7 @@ void qc_close(struct qc_image *img)
 	free(img);
 }
 
-bool qc_snapshot(const struct qc_image *img, uint64_t at,
-		 struct qc_snapshot *s)
+bool qc_snapshot(const struct qc_image *img, uint64_t at, struct qc_snapshot *s)
 {
 	const struct qc_file *f = &img->file;
 	uint32_t extra = qc_be32(f, at + 36);

@@ -24,8 +24,8 @@ static void copy(const struct qc_file *f, uint8_t *buf, uint64_t len,
 	memset(buf + n, 0, len - n);
 }
 
-static bool unpack(const struct qc_image *img, uint8_t *out,
-		   const uint8_t *in, uint64_t len)
+static bool unpack(const struct qc_image *img, uint8_t *out, const uint8_t *in,
+		   uint64_t len)
 {
 	bool fine = false;
 

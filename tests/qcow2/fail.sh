@@ -29,7 +29,7 @@ one() {
 	cluster=${options##*cluster_size=}
 	cluster=${cluster%%,*}
 	seed=$((seed0 * 1000 + number))
-	cmd="q2fail img seed=$seed cluster=$cluster points=${Q2_POINTS:-400} $3"
+	cmd="q2fail img seed=$seed cluster=$cluster points=${Q2_POINTS:-0} $3"
 	# shellcheck disable=SC2086
 	timeout 300 "$bin"/$cmd >log 2>err
 	rc=$?

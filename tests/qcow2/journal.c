@@ -245,11 +245,10 @@ void journal_crash(struct journal *j, unsigned int file, uint64_t time,
 			continue;
 		if (policy == POLICY_PREFIX && op->complete > time)
 			continue;
-		keep = policy == POLICY_MASK ? next_bit(j) :
-					       wanted(policy, rng, n++, one);
+		keep = policy == POLICY_MASK ? next_bit(j)
+					     : wanted(policy, rng, n++, one);
 		if (op->type == BLOCK_TRUNCATE) {
-			if (!keep && op->length < now->size &&
-			    op->length < cut)
+			if (!keep && op->length < now->size && op->length < cut)
 				cut = op->length;
 			if (keep && op->length <= cut)
 				memfile_truncate(out, op->length);

@@ -11,7 +11,7 @@ tests_qcow2_libq2_a_SOURCES = \
 	tests/qcow2/journal.c tests/qcow2/journal.h \
 	tests/qcow2/memdisk.c tests/qcow2/memdisk.h \
 	tests/qcow2/model.c tests/qcow2/model.h \
-	tests/qcow2/ops.c tests/qcow2/ops.h \
+	tests/qcow2/ops.c tests/qcow2/ops.h tests/qcow2/ops_choose.c \
 	tests/qcow2/rng.h
 
 q2_ldadd = tests/qcow2/libq2.a librawfuse.a $(URING_LIBS) $(EV_LIBS) \

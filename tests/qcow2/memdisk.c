@@ -289,8 +289,8 @@ static void tick(struct op *op, int res, unsigned int flags)
 	memdisk.now++;
 	if (p->entry)
 		journal_complete(memdisk.journal, p->entry, memdisk.now,
-				 memdisk.lie && req->type == BLOCK_FLUSH ? -EIO :
-									   ret);
+				 memdisk.lie && req->type == BLOCK_FLUSH ? -EIO
+									 : ret);
 	for (unsigned int i = 0; i < pool_count; i++)
 		if (pool[i] == p)
 			pool[i] = pool[--pool_count];
@@ -325,7 +325,8 @@ static void mem_submit(struct block *b, struct block_req *req)
 		p->entry = journal_submit(memdisk.journal, f, req, memdisk.now);
 	if (pool_count == pool_room) {
 		pool_room = pool_room * 2 + 64;
-		pool = must(realloc(pool, pool_room * sizeof(struct pending *)));
+		pool = must(
+			realloc(pool, pool_room * sizeof(struct pending *)));
 	}
 	pool[pool_count++] = p;
 	uring_post(b->uring, &p->op, 0);

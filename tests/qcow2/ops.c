@@ -49,120 +49,6 @@ static bool conflicts(const struct ops *ops, const struct ops_slot *slot)
 	return false;
 }
 
-static enum block_type choose_type(struct ops *ops)
-{
-	uint64_t n = rng_below(&ops->rng, 100 + ops->opt.flush_weight +
-						  ops->opt.resize_weight);
-
-	if (n >= 100 + ops->opt.flush_weight)
-		return BLOCK_TRUNCATE;
-	if (n >= 100)
-		return BLOCK_FLUSH;
-	if (n < 2)
-		return BLOCK_STAT;
-	if (n < 4)
-		return BLOCK_SEEK_DATA;
-	if (n < 6)
-		return BLOCK_SEEK_HOLE;
-	if (n < 38 || ops->block->opt.read_only)
-		return BLOCK_READ;
-	if (n < 72)
-		return BLOCK_WRITE;
-	if (n < 84)
-		return BLOCK_DISCARD;
-	if (n < 96)
-		return BLOCK_ZERO;
-	return BLOCK_ALLOCATE;
-}
-
-static uint64_t choose_length(struct ops *ops)
-{
-	struct rng *r = &ops->rng;
-	uint64_t len;
-
-	switch (rng_below(r, 8)) {
-	case 0:
-		len = 1 + rng_below(r, 700);
-		break;
-	case 1:
-	case 2:
-		len = 512 * (1 + rng_below(r, 16));
-		break;
-	case 3:
-		len = 4096 * (1 + rng_below(r, 8));
-		break;
-	case 4:
-	case 5:
-		len = ops->opt.cluster * (1 + rng_below(r, 4));
-		break;
-	case 6:
-		len = 1 + rng_below(r, 2ull * ops->opt.cluster);
-		break;
-	default:
-		len = 1 + rng_below(r, ops->opt.max_len);
-	}
-	if (len > ops->opt.max_len)
-		len = ops->opt.max_len;
-	len -= len % ops->opt.align;
-	return len ? len : ops->opt.align;
-}
-
-static uint64_t choose_offset(struct ops *ops, uint64_t len)
-{
-	struct rng *r = &ops->rng;
-	uint64_t size = ops->model->size, at;
-	uint64_t room = size > len ? size - len : 0;
-
-	if (rng_chance(r, 1, 12))
-		ops->hot = rng_below(r, room + 1);
-	if (ops->opt.sparse && rng_chance(r, 1, 8))
-		ops->hot = room / 16 * rng_below(r, 16);
-	if (rng_chance(r, 1, 2) || ops->opt.sparse)
-		at = ops->hot + rng_below(r, 8ull * ops->opt.cluster);
-	else
-		at = rng_below(r, room + 1);
-	switch (rng_below(r, 5)) {
-	case 0:
-		at -= at % ops->opt.cluster;
-		break;
-	case 1:
-		at -= at % 4096;
-		break;
-	case 2:
-	case 3:
-		at -= at % 512;
-		break;
-	default:
-		break;
-	}
-	/* Now and then across the end, or behind it. */
-	if (rng_chance(r, 1, 24))
-		at = size - rng_below(r, size < len ? size + 1 : len);
-	else if (at > room)
-		at = room;
-	return at - at % ops->opt.align;
-}
-
-static uint64_t choose_size(struct ops *ops)
-{
-	uint64_t max = ops->opt.max_size, now = ops->model->size, size;
-
-	if (ops->opt.sparse && max > 64u << 20)
-		size = now - (16u << 20) + rng_below(&ops->rng, 32u << 20);
-	else if (rng_chance(&ops->rng, 1, 2))
-		size = rng_below(&ops->rng, max + 1);
-	else
-		size = now / 2 + rng_below(&ops->rng, now);
-	/* Tiny disks are dull: few stay so. */
-	if (size < max / 4 && rng_chance(&ops->rng, 7, 8))
-		size += max / 4;
-	if (size > max)
-		size = max;
-	/* qcow2 counts in sectors. */
-	size -= size % (ops->opt.align > 512 ? ops->opt.align : 512);
-	return size ? size : 512;
-}
-
 /* What the interface promises for this request. */
 static void predict(struct ops *ops, struct ops_slot *slot)
 {
@@ -249,8 +135,8 @@ static void check_seek(struct ops *ops, struct ops_slot *slot)
 	int64_t at = slot->req.result, bad;
 
 	if (slot->req.type == BLOCK_SEEK_DATA) {
-		if (at != -ENXIO && (at < (int64_t)slot->offset ||
-				     at >= (int64_t)size))
+		if (at != -ENXIO &&
+		    (at < (int64_t)slot->offset || at >= (int64_t)size))
 			complain(ops, slot, "found at", at, -1);
 		zero = (at < 0 ? size : (uint64_t)at) - slot->offset;
 		at = (int64_t)slot->offset;
@@ -285,7 +171,9 @@ static void forget(struct ops *ops, struct ops_slot *slot)
 	if (slot->req.type != BLOCK_ALLOCATE && at < end &&
 	    modifies(slot->req.type))
 		model_forget(m, end - at, at);
-	if (size == m->size || !modifies(slot->req.type))
+	/* Others may be growing the disk just now; not beside who would. */
+	if (size == m->size || slot->to != TO_THE_END ||
+	    !modifies(slot->req.type))
 		return;
 	ops->size_unknown = true;
 	m->size = size;
@@ -294,8 +182,8 @@ static void forget(struct ops *ops, struct ops_slot *slot)
 static void check_result(struct ops *ops, struct ops_slot *slot)
 {
 	struct block_req *req = &slot->req;
-	bool seek = req->type == BLOCK_SEEK_DATA ||
-		    req->type == BLOCK_SEEK_HOLE;
+	bool seek =
+		req->type == BLOCK_SEEK_DATA || req->type == BLOCK_SEEK_HOLE;
 	int64_t bad;
 
 	if (slot->expect_error) {
@@ -354,8 +242,7 @@ static void done(struct block_req *req)
 	if (ops->end)
 		ops->end(ops, slot);
 	if (ops->opt.verbose)
-		printf("%" PRIu64 ": %s %" PRIu64 "+%" PRIu64 ": %" PRId64
-		       "\n",
+		printf("%" PRIu64 ": %s %" PRIu64 "+%" PRIu64 ": %" PRId64 "\n",
 		       slot->id, block_type_name(req->type), slot->offset,
 		       slot->length, req->result);
 	slot->busy = false;
@@ -376,20 +263,21 @@ static void prepare(struct ops *ops, struct ops_slot *slot,
 	*req = (struct block_req){ .type = type, .done = done };
 	slot->ops = ops;
 	slot->id = ops->started;
-	slot->length = ranged ? choose_length(ops) : 0;
-	slot->offset = ranged ? choose_offset(ops, slot->length) : 0;
+	slot->length = ranged ? ops_choose_length(ops) : 0;
+	slot->offset = ranged ? ops_choose_offset(ops, slot->length) : 0;
 	if (type == BLOCK_TRUNCATE) {
 		slot->offset = 0;
-		slot->length = choose_size(ops);
+		slot->length = ops_choose_size(ops);
 	}
 	if ((type == BLOCK_ZERO || type == BLOCK_ALLOCATE) &&
 	    rng_chance(&ops->rng, 1, 2))
 		req->flags = BLOCK_KEEP_SIZE;
-	if (ops->opt.growable && slot->offset + slot->length > ops->opt.max_size)
+	if (ops->opt.growable &&
+	    slot->offset + slot->length > ops->opt.max_size)
 		slot->offset = ops->opt.max_size > slot->length &&
-					       type != BLOCK_TRUNCATE ?
-				       ops->opt.max_size - slot->length :
-				       0;
+					       type != BLOCK_TRUNCATE
+				       ? ops->opt.max_size - slot->length
+				       : 0;
 	req->offset = slot->offset;
 	req->length = slot->length;
 	predict(ops, slot);
@@ -400,7 +288,7 @@ static bool start(struct ops *ops, struct ops_slot *slot)
 	struct block_req *req = &slot->req;
 
 	if (ops->next == BLOCK_TYPES)
-		ops->next = choose_type(ops);
+		ops->next = ops_choose_type(ops);
 	prepare(ops, slot, ops->next);
 	if (conflicts(ops, slot))
 		return false;
@@ -436,9 +324,9 @@ static void fill(struct ops *ops)
 	unsigned int i, tries;
 
 	/* Who must run alone waits until nothing else runs. */
-	if (ops->in_flight && (ops->next == BLOCK_TRUNCATE ||
-			       ops->next == BLOCK_SEEK_DATA ||
-			       ops->next == BLOCK_SEEK_HOLE))
+	if (ops->in_flight &&
+	    (ops->next == BLOCK_TRUNCATE || ops->next == BLOCK_SEEK_DATA ||
+	     ops->next == BLOCK_SEEK_HOLE))
 		return;
 	for (i = 0; i < ops->opt.depth; i++) {
 		for (tries = 0; !ops->slots[i].busy && tries < 4 &&
@@ -463,8 +351,8 @@ void ops_init(struct ops *ops, struct block *b, struct model *m,
 		ops->opt.max_len = m->size < 8 << 20 ? 128 << 10 : 1 << 20;
 	/* A few must find room side by side. */
 	if (!ops->opt.sparse && ops->opt.max_len > m->size / 8)
-		ops->opt.max_len = m->size > 8192 ? (uint32_t)(m->size / 8) :
-						    1024;
+		ops->opt.max_len =
+			m->size > 8192 ? (uint32_t)(m->size / 8) : 1024;
 	if (!ops->opt.cluster)
 		ops->opt.cluster = 64 << 10;
 	if (!ops->opt.unit)

@@ -80,4 +80,10 @@ unsigned int ops_run(struct ops *ops);
 /* Reads all of the disk (or, sparse, all the model has) and compares. */
 unsigned int ops_verify(struct ops *ops);
 
+/* ops_choose.c, for ops.c */
+enum block_type ops_choose_type(struct ops *ops);
+uint64_t ops_choose_length(struct ops *ops);
+uint64_t ops_choose_offset(struct ops *ops, uint64_t len);
+uint64_t ops_choose_size(struct ops *ops);
+
 #endif

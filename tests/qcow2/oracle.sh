@@ -71,7 +71,6 @@ list_cases() {
 		t "cluster_size=$cs" bitmap
 		t "cluster_size=$cs,refcount_bits=8" snap1 \
 			"resize=5 growable=1 max-size=9M"
-		t "cluster_size=$cs,preallocation=metadata" backraw
 	done
 	for cs in 16k 64k 256k 2M; do
 		for p in empty fill backraw backqcow backshort backlong snap2 \
@@ -85,6 +84,8 @@ list_cases() {
 		t "extended_l2=on,cluster_size=$cs" backraw \
 			"resize=4 growable=1 max-size=9M"
 		t "extended_l2=on,cluster_size=$cs,lazy_refcounts=on" backraw
+		t "extended_l2=on,cluster_size=$cs,preallocation=metadata" \
+			backraw
 		t "extended_l2=on,cluster_size=$cs,data_file=DATA" fill
 	done
 	t "compression_type=zstd,extended_l2=on" compressed

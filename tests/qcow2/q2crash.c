@@ -119,15 +119,17 @@ static void check_data(struct crash *c, const struct qc_image *img,
 		if (!history_touched(&c->history, s) && s % 16)
 			continue;
 		if (!qc_read(img, sector, sizeof(sector), s * 512)) {
-			snprintf(text, sizeof(text), "guest sector %" PRIu64, s);
+			snprintf(text, sizeof(text), "guest sector %" PRIu64,
+				 s);
 			complain(c, "not readable", text);
 			return;
 		}
 		if (history_allows(&c->history, s, history_hash(sector),
 				   flushed, time))
 			continue;
-		snprintf(text, sizeof(text), "guest sector %" PRIu64
-			 " (offset %#" PRIx64 ", flushed at %" PRIu64 ")",
+		snprintf(text, sizeof(text),
+			 "guest sector %" PRIu64 " (offset %#" PRIx64
+			 ", flushed at %" PRIu64 ")",
 			 s, s * 512, flushed);
 		complain(c, "holds what it may not", text);
 		return;
@@ -165,8 +167,8 @@ static void reopen(struct crash *c, bool dirty)
 	for (i = 0; i < memdisk.count; i++) {
 		memdisk.files[i].data = NULL;
 		memdisk.files[i].size = memdisk.files[i].room = 0;
-		memfile_write(&memdisk.files[i], c->out[i].data,
-			      c->out[i].size, 0);
+		memfile_write(&memdisk.files[i], c->out[i].data, c->out[i].size,
+			      0);
 	}
 	memdisk.journal = NULL;
 	b = block_open(&c->uring, &c->open);
@@ -251,8 +253,8 @@ static void crash_at(struct crash *c, uint64_t time, enum journal_policy policy)
 	if (check_structure(c, img, true))
 		check_data(c, img, time);
 	qc_close(img);
-	if (c->bad == bad && (dirty ? rng_chance(&rng, 1, 4) :
-				      rng_chance(&rng, c->reopen, 100)))
+	if (c->bad == bad &&
+	    (dirty ? rng_chance(&rng, 1, 4) : rng_chance(&rng, c->reopen, 100)))
 		reopen(c, dirty);
 	if (c->bad == bad && !dirty && c->qemu &&
 	    rng_below(&rng, c->points) < c->qemu)
@@ -298,7 +300,8 @@ static void crash_all(struct crash *c)
 
 		/* Torn and lost writes find more than whole prefixes. */
 		if (policy >= POLICIES)
-			policy = POLICY_HALF + policy % (POLICIES - POLICY_HALF);
+			policy =
+				POLICY_HALF + policy % (POLICIES - POLICY_HALF);
 		time = c->start + (c->number - first) * events / c->points;
 		if (c->only != UINT64_MAX && c->number != c->only &&
 		    c->number != c->next_at)
@@ -509,10 +512,10 @@ int main(int argc, char **argv)
 	if (!c.image)
 		return 2;
 	/* Opening finds the other files; they belong to the start, too. */
-	if (block_close(block_open(&c.uring, &(struct block_options){
-					     .path = c.open.path,
-					     .format = c.open.format,
-					     .read_only = true })))
+	if (block_close(block_open(
+		    &c.uring, &(struct block_options){ .path = c.open.path,
+						       .format = c.open.format,
+						       .read_only = true })))
 		return 2;
 	c.image = &memdisk.files[0];
 	for (i = 0; i < c.rounds && !c.bad; i++) {

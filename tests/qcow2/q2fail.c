@@ -39,8 +39,8 @@ struct fail {
 	uint64_t count; /* of I/Os in a row */
 };
 
-__attribute__((format(printf, 2, 3)))
-static void complain(struct fail *f, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void complain(struct fail *f,
+							   const char *fmt, ...)
 {
 	va_list ap;
 
@@ -127,8 +127,8 @@ static void load_model(struct fail *f, struct model *m)
 {
 	struct qc_file file = { memdisk.files[0].data, memdisk.files[0].size };
 	const char *why;
-	struct qc_image *img = qc_open(&file, f->open.format, resolve, NULL,
-				       &why);
+	struct qc_image *img =
+		qc_open(&file, f->open.format, resolve, NULL, &why);
 	uint8_t buf[4096];
 	uint64_t at;
 
@@ -286,10 +286,10 @@ static void parse_arguments(struct fail *f, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct fail f = { .open.format = "qcow2",
-				 .ops = { .seed = 1,
-					  .count = 60,
-					  .flush_weight = 10 } };
+	static struct fail f = {
+		.open.format = "qcow2",
+		.ops = { .seed = 1, .count = 60, .flush_weight = 10 }
+	};
 	struct block *b;
 	unsigned int i;
 
@@ -303,10 +303,10 @@ int main(int argc, char **argv)
 	if (!memdisk_get(f.open.path))
 		return 2;
 	/* Opening it finds its other files. */
-	b = block_open(&f.uring, &(struct block_options){
-					 .path = f.open.path,
-					 .format = f.open.format,
-					 .read_only = true });
+	b = block_open(&f.uring,
+		       &(struct block_options){ .path = f.open.path,
+						.format = f.open.format,
+						.read_only = true });
 	if (!b || block_close(b))
 		return 2;
 	f.files = memdisk.count;

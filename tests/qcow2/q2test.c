@@ -59,9 +59,9 @@ static bool set_string(struct config *c, const char *name, const char *value)
 	else if (!strcmp(name, "ring"))
 		c->real = !strcmp(value, "real");
 	else if (!strcmp(name, "cache"))
-		c->open.cache = !strcmp(value, "direct") ? BLOCK_CACHE_DIRECT :
-				!strcmp(value, "host")	 ? BLOCK_CACHE_HOST :
-							   BLOCK_CACHE_AUTO;
+		c->open.cache = !strcmp(value, "direct") ? BLOCK_CACHE_DIRECT
+				: !strcmp(value, "host") ? BLOCK_CACHE_HOST
+							 : BLOCK_CACHE_AUTO;
 	else
 		return false;
 	return true;

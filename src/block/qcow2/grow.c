@@ -272,6 +272,38 @@ static void truncated(struct qcow2_job *job)
 	qcow2_finish(QCOW2_TASK(job), job->error);
 }
 
+static void tail_gone(struct qcow2_task *t)
+{
+	/* Should it fail: the disk has its size, the tail stays allocated. */
+	t->job.error = 0;
+	t->job.step = truncated;
+	qcow2_writeback(t->job.q, &t->job);
+}
+
+/* The new size is stable, or is not to be. */
+static void size_stored(struct qcow2_job *job)
+{
+	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2 *q = job->q;
+	uint64_t size = t->req->length;
+
+	if (job->error) {
+		q->end = t->pos;
+		q->stored_end = t->end;
+		q->clean_to = t->pos;
+	}
+	if (job->error || size >= t->pos) {
+		qcow2_finish(t, job->error);
+		return;
+	}
+	t->z.type = BLOCK_DISCARD;
+	t->z.pos = qcow2_round_up(size, q->cluster_size);
+	t->z.end = qcow2_round_up(t->pos, q->cluster_size);
+	t->z.cut = true;
+	t->z.done = tail_gone;
+	qcow2_zero(t);
+}
+
 static void store_size(struct qcow2_task *t)
 {
 	struct qcow2 *q = t->job.q;
@@ -281,29 +313,21 @@ static void store_size(struct qcow2_task *t)
 		qcow2_finish(t, t->job.error);
 		return;
 	}
+	t->pos = q->end;
+	t->end = q->stored_end;
 	if (size < q->end)
-		q->clean_to = qcow2_round_up(size, q->cluster_size);
+		q->clean_to = size;
 	q->end = size;
 	q->stored_end = qcow2_round_up(size, QCOW2_SECTOR);
-	t->job.step = truncated;
+	t->job.step = size_stored;
 	qcow2_writeback(q, &t->job);
 }
 
-static void tail_stable(struct qcow2_job *job)
-{
-	store_size(QCOW2_TASK(job));
-}
-
-static void tail_gone(struct qcow2_task *t)
-{
-	if (t->job.error) {
-		qcow2_finish(t, t->job.error);
-		return;
-	}
-	t->job.step = tail_stable;
-	qcow2_writeback(t->job.q, &t->job);
-}
-
+/*
+ * Smaller: the size is stable before what is behind it goes, else a crash
+ * could leave the old size and a backing file shining through. The rest of
+ * the last sector stays part of the disk and becomes zeros before.
+ */
 static void truncate_step(struct qcow2_job *job)
 {
 	struct qcow2_task *t = QCOW2_TASK(job);
@@ -317,16 +341,16 @@ static void truncate_step(struct qcow2_job *job)
 		ret = qcow2_grow(t, size);
 	if (ret == QCOW2_WAIT)
 		return;
-	if (ret || size >= q->end) {
+	if (ret || size >= q->end || !(size % QCOW2_SECTOR)) {
 		job->error = ret;
 		store_size(t);
 		return;
 	}
-	t->z.type = BLOCK_DISCARD;
+	t->z.type = BLOCK_ZERO;
 	t->z.pos = size;
-	t->z.end = qcow2_round_up(q->end, q->cluster_size);
-	t->z.cut = true;
-	t->z.done = tail_gone;
+	t->z.end = qcow2_min(q->end, qcow2_round_up(size, QCOW2_SECTOR));
+	t->z.cut = false;
+	t->z.done = store_size;
 	qcow2_zero(t);
 }
 

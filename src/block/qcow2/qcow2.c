@@ -10,14 +10,14 @@
  * whoever waits for them:
  *
  *   task       may hold a lock and a copy buffer while it waits for the rest
- *   table      may hold a buffer; waits for refcounts, room, L1 not frozen
- *   refcounts  may hold a buffer; waits for nothing but its I/O
+ *   table      waits for refcounts, a buffer, room, L1 not frozen
+ *   refcounts  waits for a buffer and its I/O
  *   freer      waits for older I/O of data, and for refcount slices
  *   slices     wait for a writeback if all are dirty
  *   writeback  waits for nothing but its I/O
  *
- * Buffers are taken last and given back before a task waits again, so there
- * is always one that comes back.
+ * Who holds a buffer waits for slices, the unpacker and its own I/O only, so
+ * there is always one that comes back.
  *
  * Only opening and closing wait, in the block layer's way.
  */

@@ -81,6 +81,8 @@ static void make(struct qcow2_job *job)
 	}
 	left = qcow2_min(left, QCOW2_BUFFER);
 	if (!left) {
+		qcow2_give_buffer(q, m->buffer);
+		m->buffer = NULL;
 		job->step = link_table;
 		link_table(job);
 	} else if (m->old) {

@@ -83,8 +83,11 @@ static void end(struct qcow2 *q)
 	}
 	wb->l1_frozen = false;
 	qcow2_wake(&wb->l1_waiters, 0);
+	/* After an error nobody knows which size the header has. */
 	if (!error)
 		q->disk_end = wb->end;
+	else if (q->disk_end != wb->end)
+		q->disk_end = UINT64_MAX;
 	qcow2_free_written(q, error);
 	qcow2_wake(&wb->now, error);
 	wb->busy = false;
