@@ -1,13 +1,16 @@
 #!/bin/bash
 # Measures rawfuse beside the image itself and qemu-storage-daemon's FUSE
 # export, all in one run, in rounds that go through all of them, and prints
-# medians as markdown. `make bench` calls it; the environment may say:
+# medians as markdown; then qcow2 beside raw, and beside QEMU's. `make bench`
+# calls it; the environment may say:
 #
 #   BENCH_ROUNDS   rounds, at least 1 (3)
 #   BENCH_SECONDS  of each of the six workloads (5)
 #   BENCH_SIZE     of the image, a whole number of MiB as fio writes it (1G)
 #   BENCH_DIR      where the image is made (/var/tmp); its disk is measured
-#   BENCH_ONLY     only these servers, of: image uring dev null qemu
+#   BENCH_COLD     of the qcow2 image whose tables are not cached (8G)
+#   BENCH_ONLY     only these servers, of: image uring dev null qemu; and
+#                  qcow2 for all of that section
 #   BENCH_QEMU_AIO qemu's way to the image: threads, io_uring (threads)
 #   RAWFUSE        the program (./rawfuse)
 #
@@ -20,7 +23,8 @@ export LC_ALL=C
 rounds=${BENCH_ROUNDS:-3}
 seconds=${BENCH_SECONDS:-5}
 size=${BENCH_SIZE:-1G}
-only=${BENCH_ONLY:-image uring dev null qemu}
+cold_size=${BENCH_COLD:-8G}
+only=${BENCH_ONLY:-image uring dev null qemu qcow2}
 rawfuse=${RAWFUSE:-./rawfuse}
 
 # name, engine, depth, fio's rw, block size
@@ -31,6 +35,17 @@ r32 io_uring 32 randread 4k
 w32 io_uring 32 randwrite 4k
 R4 io_uring 4 read 1M
 W4 io_uring 4 write 1M"
+
+# Each of these starts with nothing of the image's tables in memory.
+cold_workloads="
+c1 psync 1 randread 4k
+c32 io_uring 32 randread 4k"
+
+# Every block once, so that all of them are new to the image.
+alloc_workloads="
+a1 psync 1 randwrite 64k
+a16 io_uring 16 randwrite 64k"
+again="--time_based --norandommap"
 
 die() {
 	echo "bench: $*" >&2
@@ -48,7 +63,12 @@ dir=$(mktemp -d "${BENCH_DIR:-/var/tmp}/rawfuse-bench.XXXXXX")
 image=$dir/disk.img
 point=$dir/disk.raw
 server=
+format=raw # of $image
 declare -A samples # mode/server/what -> values of all rounds
+
+is_qemu() {
+	[[ $1 == *qemu ]]
+}
 
 is_mounted() {
 	grep -qF " $point fuse" /proc/self/mounts
@@ -62,8 +82,8 @@ unmount() {
 stop_server() {
 	[ -n "$server" ] || return 0
 	# qemu goes on without its export: it has to be told.
-	[ "$1" != qemu ] || kill "$server" 2>/dev/null || :
-	[ "$1" = qemu ] || ! is_mounted || unmount
+	! is_qemu "$1" || kill "$server" 2>/dev/null || :
+	is_qemu "$1" || ! is_mounted || unmount
 	wait "$server" || say "$1: exit status $?"
 	server=
 	! is_mounted || unmount
@@ -84,7 +104,7 @@ wait_ready() {
 
 	for ((i = 0; i < 100; i++)); do
 		kill -0 "$server" 2>/dev/null || break
-		if [ "$1" = qemu ]; then
+		if is_qemu "$1"; then
 			! is_mounted || return 0
 		else
 			[ ! -s "$dir/pid" ] || return 0
@@ -100,7 +120,7 @@ wait_ready() {
 
 # start_server SERVER MODE: sets $target, what fio works on.
 start_server() {
-	local what=$image how=on direct=off
+	local what=$image how=on direct=off driver=$format
 
 	target=$point
 	rm -f "$dir/pid"
@@ -109,21 +129,21 @@ start_server() {
 		target=$image
 		return 0
 		;;
-	qemu)
+	*qemu)
 		[ "$2" != direct ] || direct=on
 		: >>"$point"
 		qemu-storage-daemon --blockdev "$(printf %s driver=file, \
 			"node-name=f,filename=$image,cache.direct=$direct," \
 			"aio=${BENCH_QEMU_AIO:-threads}")" \
-			--blockdev driver=raw,node-name=r,file=f \
+			--blockdev driver="$format",node-name=r,file=f \
 			--export "$(printf %s type=fuse,id=e,node-name=r, \
 			"mountpoint=$point,writable=on")" \
 			>"$dir/log" 2>&1 &
 		;;
 	*)
 		[ "$1" != dev ] || how=off
-		[ "$1" != null ] || what=null:size=$size
-		"$rawfuse" -f --io-uring=$how --cache="$2" \
+		[ "$1" != null ] || what=null:size=$size driver=null
+		"$rawfuse" -f --io-uring=$how --cache="$2" --format=$driver \
 			--pidfile="$dir/pid" "$what" "$point" \
 			>"$dir/log" 2>&1 &
 		;;
@@ -153,10 +173,11 @@ add() {
 
 # run_fio ENGINE DEPTH RW BS DIRECT: prints IOPS, or MiB/s for blocks of 1M.
 run_fio() {
+	# shellcheck disable=SC2086 # $again: options
 	fio --name=bench --filename="$target" --size="$size" --ioengine="$1" \
 		--iodepth="$2" --rw="$3" --bs="$4" --direct="$5" \
-		--time_based --runtime="$seconds" --randrepeat=0 \
-		--norandommap --invalidate=0 --fallocate=none \
+		$again --runtime="$seconds" --randrepeat=0 \
+		--invalidate=0 --fallocate=none \
 		--output-format=terse --terse-version=3 |
 		awk -F';' -v bs="$4" '$1 == 3 && !$5 {
 			# KiB/s and IOPS, of reads and of writes
@@ -169,7 +190,7 @@ run_fio() {
 		END { exit !ok }'
 }
 
-# The six workloads on what is started.
+# The workloads on what is started; their samples are MODE/SERVER's.
 run_workloads() {
 	local server_name=$1 mode=$2 direct=1 before=0 after=0
 	local name engine depth rw bs value
@@ -199,10 +220,10 @@ prepare() {
 	fi
 }
 
+# run_one SERVER MODE
 run_one() {
 	local name=$1 mode=$2
 
-	prepare "$mode"
 	start_server "$name" "$mode" || return 0
 	if [ -n "$server" ]; then
 		sleep 0.2
@@ -213,6 +234,54 @@ run_one() {
 		add "$mode/$name/peak" "$(memory VmHWM)"
 		stop_server "$name"
 	fi
+}
+
+# The images of the qcow2 section: one that is like $image, with all clusters
+# written, and a large one that has its tables and no data.
+make_qcow2_images() {
+	say "making qcow2 images in $dir"
+	qemu-img create -q -f qcow2 -o preallocation=metadata \
+		"$dir/full.qcow2" "$size"
+	qemu-img convert -n -f raw -O qcow2 "$image" "$dir/full.qcow2"
+	qemu-img create -q -f qcow2 -o preallocation=metadata \
+		"$dir/cold.qcow2" "$cold_size"
+	truncate -s "$cold_size" "$dir/cold.raw"
+	sync "$dir/full.qcow2" "$dir/cold.qcow2"
+}
+
+# run_each SERVER MODE: each workload by a server of its own.
+run_each() {
+	local all=$workloads workloads
+
+	while read -r workloads; do
+		[ -n "$workloads" ] || continue
+		if [ "$image" = "$dir/new.img" ]; then
+			rm -f "$image"
+			qemu-img create -q -f $format "$image" "$size"
+		else # cold, whatever the mode
+			dd if="$image" iflag=nocache count=0 status=none
+		fi
+		run_one "$1" "$2"
+	done <<<"$all"
+}
+
+# run_qcow2 SERVER MODE: raw is rawfuse on the raw image.
+run_qcow2() {
+	local name=$1 mode=$2 image=$image format=qcow2
+
+	if [ "$name" = raw ]; then
+		format=raw
+	else
+		image=$dir/full.qcow2
+	fi
+	prepare "$mode"
+	run_one "q-$name" "$mode"
+	image=$dir/cold.$format
+	size=$cold_size workloads=$cold_workloads run_each "cold-$name" "$mode"
+	image=$dir/new.img
+	size=$cold_size workloads=$alloc_workloads again="" \
+		run_each "alloc-$name" "$mode"
+	rm -f "$image"
 }
 
 # The median of a key's samples; nothing if there are none.
@@ -243,6 +312,9 @@ title() {
 	dev) echo "rawfuse, /dev/fuse" ;;
 	null) echo "rawfuse null, io_uring" ;;
 	qemu) echo "qemu-storage-daemon" ;;
+	*-raw) echo "rawfuse, raw" ;;
+	*-qcow2) echo "rawfuse, qcow2" ;;
+	*-qemu) echo "qemu-storage-daemon, qcow2" ;;
 	esac
 }
 
@@ -266,13 +338,16 @@ cpu_cells() {
 	echo "$(number "$sum" %.1f "$hz") | $each"
 }
 
+# values_table MODE SERVER...
 values_table() {
 	local mode=$1 name key what
+
+	shift
 
 	echo "| server | r1 | w1 | r32 | w32 | R4 | W4 | CPU s | µs/r32 |" \
 		"idle MiB | peak MiB |"
 	echo "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
-	for name in image uring dev null qemu; do
+	for name; do
 		key=$mode/$name
 		[ -n "${samples[$key/r1]:-}" ] || continue
 		printf '| %s ' "$(title $name)"
@@ -289,21 +364,26 @@ values_table() {
 	echo
 }
 
-# ratio_row TITLE KEY KEY: the first in parts of the second.
-ratio_row() {
-	local what one two
+# ratio_cells KEY KEY WHAT...: the first in parts of the second.
+ratio_cells() {
+	local one=$1 two=$2 what
 
-	[ -n "${samples[$2/r1]:-}" ] && [ -n "${samples[$3/r1]:-}" ] || return 0
-	printf '| %s ' "$1"
-	for what in r1 w1 r32 w32 R4 W4; do
-		one=$(median "$2/$what")
-		two=$(median "$3/$what")
-		if [ "$two" = 0 ]; then
+	shift 2
+	for what; do
+		if [ "$(median "$two/$what")" = 0 ] ||
+			[ -z "${samples[$two/$what]:-}" ]; then
 			printf '| - '
 		else
-			printf '| %s ' "$(number "$one" %.2f "$two")"
+			printf '| %s ' "$(number "$(median "$one/$what")" %.2f \
+				"$(median "$two/$what")")"
 		fi
 	done
+}
+
+ratio_row() { # TITLE KEY KEY
+	[ -n "${samples[$2/r1]:-}" ] && [ -n "${samples[$3/r1]:-}" ] || return 0
+	printf '| %s ' "$1"
+	ratio_cells "$2" "$3" r1 w1 r32 w32 R4 W4
 	echo "|"
 }
 
@@ -329,7 +409,7 @@ ratios_table() {
 	echo
 }
 
-report() {
+conditions() {
 	local fs
 
 	fs=$(df --output=fstype "$image" | tail -n 1)
@@ -342,14 +422,76 @@ report() {
 		"1 MiB sequential, depth 4. fio with O_DIRECT on the" \
 		"exported file; CPU s: the server's, for all six."
 	echo
+}
+
+report() {
 	echo "Image in the page cache (--cache=host; the image itself is read" \
 		"and written through the page cache):"
 	echo
-	values_table host
+	values_table host image uring dev null qemu
 	echo "Image by O_DIRECT (--cache=direct; the image itself likewise):"
 	echo
-	values_table direct
+	values_table direct image uring dev null qemu
 	ratios_table
+}
+
+# The large image and the empty one.
+qcow2_cells() {
+	local mode=$1 name what
+
+	for name in raw qcow2 qemu; do
+		[ -n "${samples[$mode/q-$name/r1]:-}" ] || continue
+		printf '| %s: %s ' "$mode" "$(title q-$name)"
+		for what in cold-$name/c1 cold-$name/c32 alloc-$name/a1 \
+			alloc-$name/a16; do
+			printf '| %s ' "$(number "$(median "$mode/$what")" %d 1)"
+		done
+		for what in cold alloc; do
+			printf '| %s ' "$(number \
+				"$(median "$mode/$what-$name/peak")" %.1f 1024)"
+		done
+		echo "|"
+	done
+}
+
+qcow2_report() {
+	local mode other
+
+	echo "qcow2, $(qemu-img --version | sed -n 's/^qemu-img version //p'):" \
+		"clusters of 64 KiB, preallocation=metadata and all of it" \
+		"written, beside the raw image with the same bytes."
+	echo
+	for mode in host direct; do
+		echo "--cache=$mode:"
+		echo
+		values_table $mode q-raw q-qcow2 q-qemu
+	done
+	echo "c1, c32: IOPS of 4 KiB random reads all over an image of" \
+		"$cold_size, no table of it in memory at the start (and no" \
+		"data in it), depth 1, 32. a1, a16: IOPS of 64 KiB random" \
+		"writes, each to a new place of an empty image of" \
+		"$cold_size. MiB: the server's peak."
+	echo
+	echo "| server | c1 | c32 | a1 | a16 | c MiB | a MiB |"
+	echo "|---|---:|---:|---:|---:|---:|---:|"
+	for mode in host direct; do
+		qcow2_cells $mode
+	done
+	echo
+	echo "| ratio | r1 | w1 | r32 | w32 | R4 | W4 | c1 | c32 | a1 | a16 |"
+	echo "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+	for mode in host direct; do
+		for other in raw qemu; do
+			[ -n "${samples[$mode/q-$other/r1]:-}" ] || continue
+			printf '| %s: qcow2 / %s ' $mode $other
+			ratio_cells $mode/q-qcow2 $mode/q-$other \
+				r1 w1 r32 w32 R4 W4
+			ratio_cells $mode/cold-qcow2 $mode/cold-$other c1 c32
+			ratio_cells $mode/alloc-qcow2 $mode/alloc-$other a1 a16
+			echo "|"
+		done
+	done
+	echo
 }
 
 # Bytes that no file system can leave out.
@@ -368,11 +510,15 @@ wanted() {
 	*" $1 "*) ;;
 	*) return 1 ;;
 	esac
-	[ "$1" != qemu ] || command -v qemu-storage-daemon >/dev/null
+	case $1 in
+	qemu) command -v qemu-storage-daemon >/dev/null ;;
+	qcow2) command -v qemu-img >/dev/null ;;
+	esac
 }
 
 load=$(cut -d ' ' -f 1-3 /proc/loadavg)
 make_image
+! wanted qcow2 || make_qcow2_images
 for ((round = 1; round <= rounds; round++)); do
 	for mode in host direct; do
 		for name in image uring dev null qemu; do
@@ -380,8 +526,19 @@ for ((round = 1; round <= rounds; round++)); do
 			# null has no cache
 			[ $mode$name != directnull ] || continue
 			say "round $round of $rounds: $mode, $(title $name)"
+			prepare $mode
 			run_one $name $mode
+		done
+		wanted qcow2 || continue
+		for name in raw qcow2 qemu; do
+			[ $name != qemu ] ||
+				command -v qemu-storage-daemon >/dev/null ||
+				continue
+			say "round $round of $rounds: $mode, $(title q-$name)"
+			run_qcow2 $name $mode
 		done
 	done
 done
-report
+conditions
+[ "$only" = qcow2 ] || report
+! wanted qcow2 || qcow2_report
