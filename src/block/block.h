@@ -31,8 +31,13 @@ enum block_type {
 	 * past the end; with BLOCK_KEEP_SIZE only if the driver can.
 	 */
 	BLOCK_ALLOCATE,
-	BLOCK_SEEK_DATA, /* result: first data at or after offset, -ENXIO */
-	BLOCK_SEEK_HOLE, /* result: first hole at or after offset, -ENXIO */
+	/*
+	 * result: first data, or hole, at or after offset; -ENXIO. A length
+	 * other than 0 is how far the question goes: an answer past it may be
+	 * any such place.
+	 */
+	BLOCK_SEEK_DATA,
+	BLOCK_SEEK_HOLE,
 	BLOCK_TRUNCATE, /* length becomes the size; runs alone */
 	BLOCK_STAT, /* buf is a struct statx: times, stx_blocks */
 	BLOCK_TYPES

@@ -280,6 +280,8 @@ static void prepare(struct ops *ops, struct ops_slot *slot,
 				       : 0;
 	req->offset = slot->offset;
 	req->length = slot->length;
+	if (req->type == BLOCK_SEEK_DATA || req->type == BLOCK_SEEK_HOLE)
+		req->length = 0; /* to the end */
 	predict(ops, slot);
 }
 

@@ -159,10 +159,13 @@ static int load(struct qcow2_cache *c, uint64_t offset, struct qcow2_job *job)
 	unsigned int i = bucket_of(c, offset);
 
 	if (!s) {
-		/* The end of one that runs wakes us as well. */
+		if (c->q->corrupt && c->dirty) /* for ever */
+			return -EIO;
+		/* First of all wait: a writeback may end, and wake, at once. */
+		qcow2_wait(&c->no_room, job);
 		if (c->dirty && !c->q->wb.busy)
 			qcow2_writeback(c->q, NULL);
-		return qcow2_wait(&c->no_room, job);
+		return QCOW2_WAIT;
 	}
 	forget(c, s);
 	s->offset = offset;

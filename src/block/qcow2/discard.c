@@ -141,7 +141,8 @@ static int change_subs(struct qcow2_task *t, uint64_t end)
 	if (ret)
 		return ret;
 	if (map.kind == QCOW2_PACKED)
-		return write_zeros(t, map.length);
+		return write_zeros(t, qcow2_min(map.length,
+						t->z.end - t->z.pos));
 	if (map.kind == QCOW2_UNALLOCATED &&
 	    !qcow2_backing_left(q, t->z.pos)) {
 		t->z.pos += map.length;
@@ -154,7 +155,8 @@ static int change_subs(struct qcow2_task *t, uint64_t end)
 static int zero_some(struct qcow2_task *t)
 {
 	struct qcow2 *q = t->job.q;
-	uint64_t unit = 1ULL << q->sub_bits, table, in, end = t->z.end;
+	uint64_t unit = 1ULL << q->sub_bits, table, in, left;
+	uint64_t end = t->z.end;
 	bool below = qcow2_backing_left(q, t->z.pos), copied;
 	int ret;
 
@@ -168,16 +170,20 @@ static int zero_some(struct qcow2_task *t)
 				      qcow2_table_left(q, t->z.pos));
 		return 0;
 	}
-	/* Behind the end of the disk nobody misses anything. */
+	/*
+	 * Behind the end of the disk nobody misses anything, so whole clusters
+	 * may go. What is zeroed by hand stops at the end: without a lock it
+	 * could hit what is being appended.
+	 */
+	left = end - t->z.pos;
 	if (end >= q->end)
 		end = qcow2_round_up(end, q->cluster_size);
 	in = t->z.pos & (unit - 1);
 	if (in || end - t->z.pos < unit)
-		return zero_by_hand(t, qcow2_min(end - t->z.pos, unit - in));
+		return zero_by_hand(t, qcow2_min(left, unit - in));
 	if (q->data_raw || (q->version < 3 && below && !t->z.cut))
-		return zero_by_hand(t, qcow2_min(end - t->z.pos,
-						 qcow2_table_left(q,
-								  t->z.pos)));
+		return zero_by_hand(t, qcow2_min(left, qcow2_table_left(
+							       q, t->z.pos)));
 	if (qcow2_in_cluster(q, t->z.pos) || end - t->z.pos < q->cluster_size)
 		return change_subs(t, end);
 	return change(t, (end - t->z.pos) >> q->cluster_bits, 0, q->subs - 1);

@@ -2,11 +2,12 @@
  * The fence around the metadata of an image that is written: no guest data
  * may go where a table is, whatever a damaged L2 entry or refcount says.
  *
- * A filter of a few KiB has a bit for the hash of each cluster that holds an
- * L2 table or a refcount block. A clear bit means no; a set one that the
- * tables are searched. So a write costs a bit test for each of its clusters.
+ * A filter has a bit for the hash of each cluster that holds an L2 table or a
+ * refcount block, and 32 bits for each of these. A clear bit means no; a set
+ * one that the tables are searched. So a write costs a bit test for each of its
+ * clusters, and a search for one in 32, or fewer where tables are sparse.
  *
- * The same filter finds, at open, tables that lie on one another.
+ * At open, tables that lie on one another are found by sorting their places.
  */
 #include "config.h"
 
@@ -17,7 +18,8 @@
 #include "loop/log.h"
 
 #define MIN_BITS 15u
-#define MAX_BITS 21u
+#define MAX_BITS 26u
+#define BITS_A_TABLE 32u
 
 static uint64_t bit_of(const struct qcow2 *q, uint64_t host)
 {
@@ -43,7 +45,7 @@ void qcow2_fence_add(struct qcow2 *q, uint64_t host)
 static bool overlaps(uint64_t a, uint64_t a_length, uint64_t b,
 		     uint64_t b_length)
 {
-	return a < b + b_length && b < a + a_length;
+	return a_length && b_length && a < b + b_length && b < a + a_length;
 }
 
 /* What has its place in the header. */
@@ -99,12 +101,12 @@ static int refuse(const struct qcow2 *q, const char *table, uint64_t i,
 	return -EINVAL;
 }
 
-/* Adds a table's entries; @earlier is searched for the same place. */
+/* Adds a table's entries. */
 static int add_all(struct qcow2 *q, const char *name, const uint64_t *table,
 		   uint64_t size, uint64_t mask)
 {
 	const char *what;
-	uint64_t i, k, host;
+	uint64_t i, host;
 
 	for (i = 0; i < size; i++) {
 		host = be64toh(table[i]) & mask;
@@ -115,15 +117,6 @@ static int add_all(struct qcow2 *q, const char *name, const uint64_t *table,
 			what = "no file any more; was it truncated?";
 		if (!what && qcow2_in_cluster(q, host))
 			what = "no start of a cluster";
-		if (!what && may_hold(q, host)) {
-			for (k = 0; k < i && !what; k++)
-				if ((be64toh(table[k]) & mask) == host)
-					what = "what another entry points to";
-			for (k = 0; k < q->reftable_size && !what; k++)
-				if (table != q->reftable &&
-				    be64toh(q->reftable[k]) == host)
-					what = "a refcount block";
-		}
 		if (what)
 			return refuse(q, name, i, host, what);
 		qcow2_fence_add(q, host);
@@ -131,11 +124,78 @@ static int add_all(struct qcow2 *q, const char *name, const uint64_t *table,
 	return 0;
 }
 
+static int compare(const void *a, const void *b)
+{
+	uint64_t one = *(const uint64_t *)a, two = *(const uint64_t *)b;
+
+	return one < two ? -1 : one > two;
+}
+
+uint64_t qcow2_find_twice(uint64_t *hosts, uint64_t n)
+{
+	uint64_t i;
+
+	qsort(hosts, n, sizeof(*hosts), compare);
+	for (i = 1; i < n; i++)
+		if (hosts[i] && hosts[i] == hosts[i - 1])
+			return hosts[i];
+	return 0;
+}
+
+/* Do two entries of the tables name one place? */
+static int check_twice(struct qcow2 *q)
+{
+	uint64_t i, n = q->reftable_size, host;
+	uint64_t *hosts = calloc(n + q->l1_size, sizeof(*hosts));
+
+	if (!hosts) {
+		log_warnx("%s: open: out of memory", q->b->opt.path);
+		return -ENOMEM;
+	}
+	for (i = 0; i < n; i++)
+		hosts[i] = be64toh(q->reftable[i]);
+	for (i = 0; i < q->l1_size; i++)
+		hosts[n + i] = be64toh(q->l1[i]) & QCOW2_OFFSET;
+	host = qcow2_find_twice(hosts, n + q->l1_size);
+	free(hosts);
+	if (!host)
+		return 0;
+	for (i = q->l1_size; i-- > 0;)
+		if ((be64toh(q->l1[i]) & QCOW2_OFFSET) == host)
+			return refuse(q, "L1 table", i, host,
+				      "what another entry points to");
+	for (i = n; i-- > 0;)
+		if (be64toh(q->reftable[i]) == host)
+			break;
+	return refuse(q, "refcount table", i, host,
+		      "what another entry points to");
+}
+
+/* The tables that the header names must not lie on one another. */
+static int check_fixed(const struct qcow2 *q)
+{
+	uint64_t l1 = (uint64_t)q->l1_size * 8, reftable = q->reftable_size * 8;
+
+	if (overlaps(q->l1_offset, l1, q->reftable_offset, reftable) ||
+	    overlaps(q->l1_offset, l1, q->snapshots_offset,
+		     q->snapshots_length))
+		return qcow2_bad_field(q, "l1_table_offset", q->l1_offset,
+				       "another table is there");
+	if (overlaps(q->reftable_offset, reftable, q->snapshots_offset,
+		     q->snapshots_length))
+		return qcow2_bad_field(q, "refcount_table_offset",
+				       q->reftable_offset,
+				       "the snapshot table is there");
+	return 0;
+}
+
 int qcow2_fence_init(struct qcow2 *q)
 {
-	uint64_t want = 8 * (q->reftable_size + q->l1_size);
-	int ret;
+	uint64_t want = BITS_A_TABLE * (q->reftable_size + q->l1_size);
+	int ret = check_fixed(q);
 
+	if (ret)
+		return ret;
 	if (!q->reftable[0])
 		return qcow2_bad_field(q, "entry 0 of the refcount table", 0,
 				       "there must be a refcount block for the "
@@ -154,5 +214,5 @@ int qcow2_fence_init(struct qcow2 *q)
 		      UINT64_MAX);
 	if (!ret)
 		ret = add_all(q, "L1 table", q->l1, q->l1_size, QCOW2_OFFSET);
-	return ret;
+	return ret ? ret : check_twice(q);
 }

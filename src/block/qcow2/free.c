@@ -33,6 +33,8 @@ int qcow2_free_room(struct qcow2 *q, struct qcow2_job *job)
 {
 	if (q->frees.count + QCOW2_STEP + RESERVE <= QCOW2_FREES)
 		return 0;
+	if (q->corrupt) /* no writeback would make room */
+		return -EIO;
 	qcow2_writeback(q, NULL);
 	if (q->frees.count + QCOW2_STEP + RESERVE <= QCOW2_FREES)
 		return 0;
@@ -125,6 +127,13 @@ static int lower_some(struct qcow2 *q, uint64_t end, uint64_t want,
 	for (n = 1; n < want && n <= i; n++)
 		if (qcow2_refcount_get(q, s->data, i - n) != count)
 			break;
+	/* The entry of a damaged image may have pointed to a table. */
+	if (count == 1) {
+		ret = qcow2_fence_check(q, (end - n) << q->cluster_bits,
+					(uint64_t)n << q->cluster_bits);
+		if (ret)
+			return ret;
+	}
 	if (count == 1 && fr->punched != end) {
 		fr->punched = end;
 		fr->job.step = punched;

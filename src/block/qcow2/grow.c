@@ -56,7 +56,7 @@ static void end_grow(struct qcow2 *q, int error)
 	if (!error)
 		q->end = g->end > q->end ? g->end : q->end;
 	g->busy = false;
-	qcow2_wake(&g->waiters, error);
+	qcow2_wake_starter(&g->waiters, error);
 }
 
 static void l1_published(struct qcow2_job *job)
@@ -67,7 +67,8 @@ static void l1_published(struct qcow2_job *job)
 	if (job->error) {
 		qcow2_put64(q, QCOW2_H_L1_OFFSET, q->l1_offset);
 		qcow2_put32(q, QCOW2_H_L1_SIZE, q->l1_size);
-		/* The header may have got there: the new table stays. */
+		/* It may have got there even so: the new table stays. */
+		q->header_stale = true;
 		g->l1_host = 0;
 		end_grow(q, job->error);
 		return;

@@ -90,6 +90,7 @@ static void write_now(struct qcow2 *q)
 	struct qcow2_header_writer *w = &q->header_writer;
 
 	w->busy = true;
+	w->again = false;
 	w->now = w->next;
 	w->next = (struct qcow2_queue){ NULL, NULL };
 	memcpy(w->copy, q->header, QCOW2_SECTOR);
@@ -104,7 +105,7 @@ static void written(struct qcow2_job *job)
 
 	qcow2_wake(&w->now, job->error);
 	w->busy = false;
-	if (w->next.first)
+	if (w->next.first || w->again)
 		write_now(q);
 }
 
@@ -114,7 +115,9 @@ int qcow2_header_write(struct qcow2 *q, struct qcow2_job *job)
 
 	if (job)
 		qcow2_wait(&w->next, job);
-	if (!w->busy)
+	if (w->busy)
+		w->again = true;
+	else
 		write_now(q);
 	return QCOW2_WAIT;
 }

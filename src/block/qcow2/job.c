@@ -47,6 +47,13 @@ void qcow2_wake(struct qcow2_queue *queue, int error)
 	}
 }
 
+void qcow2_wake_starter(struct qcow2_queue *queue, int error)
+{
+	if (error && queue->first)
+		queue->first->error = error;
+	qcow2_wake(queue, 0);
+}
+
 static void woken(struct op *op, int res, unsigned int flags)
 {
 	struct qcow2_job *job = container_of(op, struct qcow2_job, op);

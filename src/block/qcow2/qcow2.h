@@ -249,6 +249,7 @@ struct qcow2_refcount_maker {
 struct qcow2_header_writer {
 	struct qcow2_job job;
 	bool busy;
+	bool again; /* the header has changed since */
 	uint8_t *copy; /* what is being written */
 	struct qcow2_queue now, next; /* who waits for which write */
 };
@@ -259,6 +260,7 @@ struct qcow2_writeback {
 	bool busy;
 	bool again; /* somebody asked for one more */
 	bool l1_frozen;
+	bool stale; /* it writes a header that was stale */
 	uint64_t end; /* of the disk, for the header */
 	unsigned int in_flight;
 	void (*next_phase)(struct qcow2 *q);
@@ -358,6 +360,11 @@ struct qcow2 {
 	uint64_t free_cursor; /* no cluster below it is free */
 	uint64_t end; /* bytes of the disk, growth under way included */
 	uint64_t stored_end; /* to be in the header */
+	/*
+	 * The header on disk may name a table that is not ours: no flush is
+	 * complete before it is written again, and stable.
+	 */
+	bool header_stale;
 	uint64_t disk_end; /* what is there */
 	uint64_t clean_to; /* bytes from end to here read as zeros */
 
@@ -424,6 +431,8 @@ int qcow2_for_snapshots(struct qcow2 *q,
 int qcow2_wait(struct qcow2_queue *queue, struct qcow2_job *job);
 /* Steps all of them, soon; with @error unless it is 0. */
 void qcow2_wake(struct qcow2_queue *queue, int error);
+/* The error is for the first, who started it; the others look once more. */
+void qcow2_wake_starter(struct qcow2_queue *queue, int error);
 void qcow2_job_init(struct qcow2 *q, struct qcow2_job *job,
 		    void (*step)(struct qcow2_job *job));
 /* Lets @job wait for a request to @b; its result is job->child.result. */
@@ -522,6 +531,8 @@ void qcow2_refcount_put(const struct qcow2 *q, uint8_t *data, unsigned int i,
 int qcow2_fence_init(struct qcow2 *q);
 void qcow2_fence_add(struct qcow2 *q, uint64_t host);
 int qcow2_fence_check(struct qcow2 *q, uint64_t host, uint64_t length);
+/* A place that stands twice among these, 0 if none does; sorts them. */
+uint64_t qcow2_find_twice(uint64_t *hosts, uint64_t n);
 
 /*
  * refcount.c: makes the block for clusters around @block * entries, and

@@ -66,6 +66,7 @@ static void publish(struct qcow2_job *job)
 
 	if (job->error) {
 		if (m->table) {
+			q->header_stale = true;
 			qcow2_put64(q, QCOW2_H_REFTABLE_OFFSET,
 				    q->reftable_offset);
 			qcow2_put32(q, QCOW2_H_REFTABLE_CLUSTERS,
@@ -262,6 +263,9 @@ int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
 
 	if (m->busy)
 		return qcow2_wait(&m->waiters, job);
+	/* The disk's header may name the very place that we would write to. */
+	if (q->header_stale)
+		return qcow2_writeback(q, job);
 	ret = plan(q, block, extra);
 	if (ret) {
 		free(m->table);

@@ -99,12 +99,31 @@ static int count_l2(struct repair *r, uint64_t table)
 	return ret;
 }
 
+/* One L2 table in many entries would have us count it as often. */
+static int check_twice(struct repair *r, const uint64_t *l1, uint64_t size,
+		       uint64_t offset)
+{
+	uint64_t *hosts = calloc(size + 1, sizeof(*hosts)), i, twice;
+
+	if (!hosts)
+		return -ENOMEM;
+	for (i = 0; i < size; i++)
+		hosts[i] = be64toh(l1[i]) & QCOW2_OFFSET;
+	twice = qcow2_find_twice(hosts, size);
+	free(hosts);
+	return twice ? refuse(r, "two entries for one L2 table in the L1 "
+				 "table", offset) :
+		       0;
+}
+
 static int count_l1(struct repair *r, const uint64_t *l1, uint64_t size,
 		    uint64_t offset)
 {
 	uint64_t i, table;
 	int ret = count(r, "an L1 table", offset, size * 8);
 
+	if (!ret)
+		ret = check_twice(r, l1, size, offset);
 	for (i = 0; !ret && i < size; i++) {
 		table = be64toh(l1[i]);
 		if (table & QCOW2_L1_RESERVED ||

@@ -1,6 +1,7 @@
 /*
  * SEEK_DATA and SEEK_HOLE, from the map: allocated is data, zero is a hole;
- * where nothing is allocated, the backing file is asked.
+ * where nothing is allocated, the backing file is asked, and told how far the
+ * question goes: each level would look to its end otherwise, for each segment.
  */
 #include "config.h"
 
@@ -47,8 +48,8 @@ static void seek_step(struct qcow2_job *job)
 		if (map.kind == QCOW2_UNALLOCATED && below) {
 			t->r.length = qcow2_min(map.length, below);
 			job->step = backing_asked;
-			qcow2_child(job, q->backing, t->req->type, NULL, 0,
-				    t->pos);
+			qcow2_child(job, q->backing, t->req->type, NULL,
+				    t->r.length, t->pos);
 			return;
 		}
 		if (data == want_data)
@@ -66,6 +67,8 @@ void qcow2_seek_request(struct qcow2_task *t)
 {
 	t->pos = t->req->offset;
 	t->end = t->job.q->b->size;
+	if (t->req->length)
+		t->end = qcow2_min(t->end, t->pos + t->req->length);
 	t->job.error = 0;
 	t->job.step = seek_step;
 	seek_step(&t->job);

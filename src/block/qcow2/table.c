@@ -25,7 +25,7 @@ static void end(struct qcow2 *q, int error)
 	if (error && m->host)
 		qcow2_free_later(q, m->host, q->cluster_size);
 	m->busy = false;
-	qcow2_wake(&m->waiters, error);
+	qcow2_wake_starter(&m->waiters, error);
 }
 
 static void copied(struct qcow2_job *job)

@@ -205,6 +205,8 @@ static int chunk(struct qcow2_task *t)
 		return ret;
 	count = ((t->w.end - 1) >> q->cluster_bits) - first + 1;
 	t->w.keep = is_own(q, &e);
+	if (t->w.copy && t->w.keep)
+		count = 1;
 	count = chunk_clusters(q, s, i, count, t->w.keep);
 	ret = qcow2_lock_check(t, first, count);
 	if (ret)
@@ -221,6 +223,25 @@ static int chunk(struct qcow2_task *t)
 	t->job.step = alloc_step;
 	alloc_step(&t->job);
 	return QCOW2_WAIT;
+}
+
+/*
+ * ALLOCATE fills what has no data yet. Subclusters that have may be written in
+ * place meanwhile, without a lock: copying them would bring old bytes back.
+ */
+static void stop_at_data(struct qcow2_task *t, const struct qcow2_l2e *e)
+{
+	const struct qcow2 *q = t->job.q;
+	uint64_t start = t->w.pos - qcow2_in_cluster(q, t->w.pos);
+	unsigned int i;
+
+	for (i = sub_of(q, t->w.pos) + 1; i < q->subs; i++) {
+		if (qcow2_kind_of(e, i) != QCOW2_DATA)
+			continue;
+		t->w.data_end = qcow2_min(t->w.data_end,
+					  start + ((uint64_t)i << q->sub_bits));
+		return;
+	}
 }
 
 /* The clusters are locked; their slice is in the cache, or will be. */
@@ -247,6 +268,8 @@ static void prepare_fill(struct qcow2_job *job)
 	}
 	t->w.data_end = chunk_end(t);
 	e = qcow2_l2_get(q, s, qcow2_slice_index(q, t->w.pos));
+	if (t->w.copy && t->w.keep)
+		stop_at_data(t, &e);
 	t->w.from = fill_from(t, &e);
 	last = t->w.data_end - 1;
 	e = qcow2_l2_get(q, s, qcow2_slice_index(q, last));

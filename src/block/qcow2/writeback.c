@@ -37,7 +37,7 @@ static bool l1_is_dirty(const struct qcow2 *q)
 bool qcow2_is_dirty(const struct qcow2 *q)
 {
 	return q->l2.dirty || q->refcounts.dirty || l1_is_dirty(q) ||
-	       q->stored_end != q->disk_end;
+	       q->stored_end != q->disk_end || q->header_stale;
 }
 
 void qcow2_l1_dirty(struct qcow2 *q, uint32_t index)
@@ -88,6 +88,9 @@ static void end(struct qcow2 *q)
 		q->disk_end = wb->end;
 	else if (q->disk_end != wb->end)
 		q->disk_end = UINT64_MAX;
+	if (error && wb->stale)
+		q->header_stale = true;
+	wb->stale = false;
 	qcow2_free_written(q, error);
 	qcow2_wake(&wb->now, error);
 	wb->busy = false;
@@ -170,9 +173,34 @@ static void sync_then(struct qcow2 *q, void (*next)(struct qcow2 *q))
 	qcow2_child(&wb->data_job, q->data, BLOCK_FLUSH, NULL, 0, 0);
 }
 
+static void write_header(struct qcow2 *q)
+{
+	struct qcow2_writeback *wb = &q->wb;
+
+	wb->in_flight++;
+	wb->stale = q->header_stale;
+	q->header_stale = false;
+	qcow2_put64(q, QCOW2_H_SIZE, wb->end);
+	qcow2_job_init(q, &wb->header_job, job_over);
+	qcow2_header_write(q, &wb->header_job);
+}
+
+static void second_sync(struct qcow2 *q);
+
+/* Something went wrong with a table meanwhile: what is synced may be moot. */
+static void synced(struct qcow2 *q)
+{
+	if (!q->header_stale) {
+		end(q);
+		return;
+	}
+	q->wb.next_phase = second_sync;
+	write_header(q);
+}
+
 static void second_sync(struct qcow2 *q)
 {
-	sync_then(q, end);
+	sync_then(q, synced);
 }
 
 /* In whole sectors; the table's cluster ends no earlier. */
@@ -196,12 +224,8 @@ static void phase_two(struct qcow2 *q)
 	write_frozen(&q->l2);
 	if (wb->l1_frozen)
 		write_l1(q);
-	if (wb->end != q->disk_end) {
-		wb->in_flight++;
-		qcow2_put64(q, QCOW2_H_SIZE, wb->end);
-		qcow2_job_init(q, &wb->header_job, job_over);
-		qcow2_header_write(q, &wb->header_job);
-	}
+	if (wb->end != q->disk_end || q->header_stale)
+		write_header(q);
 	if (!wb->in_flight)
 		end(q);
 }
