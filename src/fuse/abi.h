@@ -207,11 +207,6 @@ struct fuse_fsync_in {
 	uint32_t padding;
 };
 
-struct fuse_access_in {
-	uint32_t mask;
-	uint32_t padding;
-};
-
 struct fuse_forget_in {
 	uint64_t nlookup;
 };
