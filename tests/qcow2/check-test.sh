@@ -89,6 +89,8 @@ for options in cluster_size=64k cluster_size=4k \
 	damaged "$options: data in its own L2 table" errors
 	cp img bad && put64 bad "$l1" $((1 << 63 | 1 << 40))
 	damaged "$options: L2 table behind the end" errors
+	cp img bad && put64 bad "$l1" $((1 << 63))
+	damaged "$options: COPIED without an L2 table" errors
 	cp img bad && put64 bad "$rt" $((1 << 40))
 	damaged "$options: refcount block behind the end" errors
 	cp img bad && put64 bad "$rt" 0
@@ -108,8 +110,9 @@ for options in cluster_size=64k cluster_size=4k \
 		2) at=$((l2 + RANDOM % 64 * 8)) ;;
 		3) at=$((block + RANDOM % 64)) ;;
 		esac
-		put bad $((at + RANDOM % 8)) \
-			"$(printf %02x $((RANDOM % 256)))"
+		# Not in $(): a subshell's RANDOM does not follow the seed.
+		at=$((at + RANDOM % 8)) byte=$((RANDOM % 256))
+		put bad $at "$(printf %02x $byte)"
 		theirs=$(verdict qemu-img check -q -f qcow2 bad)
 		ours=$(verdict "$bin/q2check" bad)
 		if [ "$ours" = "$theirs" ] ||
@@ -120,7 +123,7 @@ for options in cluster_size=64k cluster_size=4k \
 		else
 			failed=$((failed + 1))
 			cp bad "bad.$failed"
-			echo "FAIL: $options: random $i at $at:" \
+			echo "FAIL: $options: random byte $byte at $at:" \
 				"qemu-img $theirs, q2check $ours"
 			cat out
 		fi

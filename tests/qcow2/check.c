@@ -209,6 +209,8 @@ static void walk_l1(struct walk *w, uint64_t l1, uint32_t size, uint64_t disk,
 		if (entry & ~(QC_OFFSET | QC_COPIED))
 			error(w, "%s entry has reserved bits: %#" PRIx64, what,
 			      entry);
+		if (!offset && (entry & QC_COPIED))
+			refcount_error(w, "no L2 table, but COPIED: %#" PRIx64, entry);
 		if (!offset || !aligned(w, offset, "L2 table"))
 			continue;
 		use(w, offset, img->cluster, KIND_L2, "L2 table");
