@@ -134,6 +134,13 @@ static bool probe_fuse(void)
 	     init_why_no_uring() ? "no" :
 				   "enabled",
 	     offered ? NULL : init_why_no_uring());
+	if (!err)
+		line("FUSE passthrough",
+		     (uint64_t)init.flags2 << 32 & FUSE_PASSTHROUGH ? "yes" :
+								      "no",
+		     (uint64_t)init.flags2 << 32 & FUSE_PASSTHROUGH ?
+			     NULL :
+			     "Linux 6.9 and CONFIG_FUSE_PASSTHROUGH have it");
 	return !err || !system("command -v fusermount3 >/dev/null 2>&1");
 }
 

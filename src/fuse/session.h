@@ -10,6 +10,7 @@
 #include "loop/loop.h"
 
 enum uring_mode { URING_AUTO, URING_ON, URING_OFF };
+enum passthrough { PASSTHROUGH_OFF, PASSTHROUGH_AUTO, PASSTHROUGH_ON };
 
 struct dev;
 struct ring;
@@ -20,6 +21,8 @@ struct session_config {
 	unsigned int queues; /* possible CPUs; 0: unknown, so no ring */
 	uint32_t max_write; /* bytes, a multiple of the page */
 	bool allow_other; /* others may be given access by chmod and chown */
+	bool writeback; /* let the kernel keep writes for a while */
+	enum passthrough passthrough;
 };
 
 /* What chmod, chown and touch have set; the rest is the image's. */
@@ -27,6 +30,9 @@ struct session_attr {
 	uint32_t mode, uid, gid;
 	bool has_atime, has_mtime;
 	struct timespec atime, mtime;
+	/* With passthrough: the image's mtime when mtime was set. */
+	bool has_image_mtime;
+	struct timespec image_mtime;
 };
 
 struct session_stats {
@@ -48,6 +54,10 @@ struct session {
 	struct session_attr attr;
 	uint32_t minor; /* negotiated ABI; 0 before INIT */
 	bool by_uring; /* requests come by the ring */
+	bool writeback; /* the kernel keeps writes, and owns size and mtime */
+	pid_t teller; /* tells the kernel the size: SETATTR changes nothing */
+	int backing_id; /* of the image, for FOPEN_PASSTHROUGH; 0: none */
+	bool backing_direct; /* the image's file system offers O_DIRECT */
 	bool ready; /* the file can be used */
 	bool ended; /* the kernel has let go of us */
 	bool failed; /* it ended by an error of ours */
@@ -59,6 +69,8 @@ struct session {
 	void (*on_end)(struct session *s);
 	/* It cannot go on: the connection must be aborted. */
 	void (*on_broken)(struct session *s);
+	/* The kernel's page cache goes past the end of the image. */
+	void (*on_past_end)(struct session *s);
 	void *arg;
 };
 

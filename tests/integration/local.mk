@@ -19,8 +19,10 @@ integration_tests = \
 	tests/integration/locks.sh \
 	tests/integration/model.sh \
 	tests/integration/others.sh \
+	tests/integration/passthrough.sh \
 	tests/integration/qcow2.sh \
-	tests/integration/valgrind.sh
+	tests/integration/valgrind.sh \
+	tests/integration/writeback.sh
 
 integration_helpers = \
 	tests/integration/deny \
