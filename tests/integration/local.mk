@@ -19,6 +19,7 @@ integration_tests = \
 	tests/integration/locks.sh \
 	tests/integration/model.sh \
 	tests/integration/others.sh \
+	tests/integration/pagecache.sh \
 	tests/integration/passthrough.sh \
 	tests/integration/qcow2.sh \
 	tests/integration/valgrind.sh \
