@@ -115,11 +115,11 @@ void backing_stop(struct session *s)
 		block_behind(s->block);
 }
 
-bool backing_open(const struct session *s, struct fuse_open_out *out)
+void backing_open(const struct session *s, struct fuse_open_out *out)
 {
 	if (!s->backing_id)
-		return false;
+		return;
+	/* No other flag goes with it. */
 	out->open_flags = FOPEN_PASSTHROUGH;
 	out->backing_id = s->backing_id;
-	return true;
 }

@@ -25,7 +25,7 @@ bool backing_start(struct session *s);
 /* No more requests come. */
 void backing_stop(struct session *s);
 
-/* Answers an OPEN; false: not by passthrough. */
-bool backing_open(const struct session *s, struct fuse_open_out *out);
+/* Makes the answer to an OPEN one of passthrough, if that is on. */
+void backing_open(const struct session *s, struct fuse_open_out *out);
 
 #endif

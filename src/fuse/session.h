@@ -11,6 +11,11 @@
 
 enum uring_mode { URING_AUTO, URING_ON, URING_OFF };
 enum passthrough { PASSTHROUGH_OFF, PASSTHROUGH_AUTO, PASSTHROUGH_ON };
+enum zero_copy_mode { ZERO_COPY_AUTO, ZERO_COPY_ON, ZERO_COPY_OFF };
+
+/* Values of buffer_pool that are no size. */
+#define BUFFER_POOL_AUTO 0
+#define BUFFER_POOL_OFF UINT64_MAX
 
 struct dev;
 struct ring;
@@ -20,6 +25,8 @@ struct session_config {
 	unsigned int queue_depth; /* entries a queue */
 	unsigned int queues; /* possible CPUs; 0: unknown, so no ring */
 	uint32_t max_write; /* bytes, a multiple of the page */
+	uint64_t buffer_pool; /* bytes a queue, or BUFFER_POOL_* */
+	enum zero_copy_mode zero_copy;
 	bool allow_other; /* others may be given access by chmod and chown */
 	bool writeback; /* let the kernel keep writes for a while */
 	enum passthrough passthrough;
@@ -39,6 +46,7 @@ struct session_stats {
 	uint64_t requests[FUSE_OPCODES]; /* by opcode; 0: unknown ones */
 	uint64_t bytes_read, bytes_written;
 	uint64_t errors; /* answers that were */
+	uint64_t zero_copied; /* READs and WRITEs whose data was not seen */
 	unsigned int in_flight, most_in_flight;
 };
 
@@ -53,11 +61,13 @@ struct session {
 
 	struct session_attr attr;
 	uint32_t minor; /* negotiated ABI; 0 before INIT */
+	bool bufpools; /* the kernel has buffer pools */
 	bool by_uring; /* requests come by the ring */
 	bool writeback; /* the kernel keeps writes, and owns size and mtime */
 	pid_t teller; /* tells the kernel the size: SETATTR changes nothing */
 	int backing_id; /* of the image, for FOPEN_PASSTHROUGH; 0: none */
 	bool backing_direct; /* the image's file system offers O_DIRECT */
+	bool zero_copy; /* and their data need not be copied */
 	bool ready; /* the file can be used */
 	bool ended; /* the kernel has let go of us */
 	bool failed; /* it ended by an error of ours */
@@ -106,7 +116,7 @@ void session_negotiated(struct session *s, bool io_uring);
 /* The ring is registered: the file can be used. */
 void session_ring_settled(struct session *s);
 
-/* The ring could not be set up: /dev/fuse serves, or it is an error. */
-void session_ring_failed(struct session *s, int err);
+/* @what of the ring failed: /dev/fuse serves, or it is an error. */
+void session_ring_failed(struct session *s, const char *what, int err);
 
 #endif
