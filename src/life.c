@@ -235,6 +235,8 @@ static void on_ready(struct session *s)
 {
 	struct life *l = s->arg;
 
+	/* Two requests: one is read while the other is copied. */
+	mount_read_ahead(l->mount, 2 * (s->cfg.max_write >> 10));
 	l->mount->keeps_writes = s->writeback;
 	l->told = !s->writeback;
 	if (l->told)

@@ -231,6 +231,29 @@ int mount_start(struct mount *m, const struct mount_options *opt)
 	return 0;
 }
 
+void mount_read_ahead(const struct mount *m, unsigned int kib)
+{
+	char path[64], text[16] = "";
+	ssize_t n;
+	int fd;
+
+	if (!m->connection)
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/0:%u/read_ahead_kb",
+		 m->connection);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return; /* not permitted, or no sysfs: it stays as it is */
+	n = read(fd, text, sizeof(text) - 1);
+	if (n > 0 && strtoul(text, NULL, 10) < kib) {
+		snprintf(text, sizeof(text), "%u", kib);
+		n = pwrite(fd, text, strlen(text), 0);
+		log_trace(TRACE_LIFE, "read-ahead: %s KiB: %s", text,
+			  n < 0 ? strerror(errno) : "set");
+	}
+	close(fd);
+}
+
 /* Is what is mounted there now our mount, and not a later one? */
 static bool is_ours(const struct mount *m)
 {

@@ -39,6 +39,12 @@ struct mount {
 int mount_start(struct mount *m, const struct mount_options *opt);
 
 /*
+ * Lets the kernel read ahead @kib of the file, where that is permitted and
+ * more than what it does already. Only after INIT, which would cut it down.
+ */
+void mount_read_ahead(const struct mount *m, unsigned int kib);
+
+/*
  * Starts to unmount in a child process, because umount(2) may wait for
  * answers that only this process gives. Its exit status: 0 or an errno,
  * EINVAL if our mount is not there any more. Returns its pid or -errno; who

@@ -17,6 +17,7 @@ integration_tests = \
 	tests/integration/fio.sh \
 	tests/integration/fs.sh \
 	tests/integration/locks.sh \
+	tests/integration/memory.sh \
 	tests/integration/model.sh \
 	tests/integration/others.sh \
 	tests/integration/pagecache.sh \

@@ -65,9 +65,27 @@ cached_once() {
 	unmount_rawfuse "$file"
 }
 
+# The kernel reads ahead two requests of the largest size, and never less than
+# it would.
+read_ahead() {
+	local bdi size
+	make_image disk.img $SIZE
+	for size in 1M 4k; do
+		mount_rawfuse --max-write=$size "$image" "$file"
+		bdi=/sys/class/bdi/$(stat -c %Hd:%Ld "$file")/read_ahead_kb
+		if [[ -w $bdi ]]; then
+			expect "$([[ $size == 1M ]] && say 2048 || say 128)" cat "$bdi"
+		else
+			skip_part "read-ahead: $bdi is not writable"
+		fi
+		unmount_rawfuse "$file"
+	done
+}
+
 require_tool cmp
 each_transport rereads --cache=auto
 each_transport rereads --cache=host
 each_transport rereads --cache=host --writeback-cache
 each_transport cached_once
+each_transport read_ahead
 finish
