@@ -16,7 +16,7 @@ unavailable() {
 # What the tests call; busybox has the rest.
 needed='bash fio qemu-img qemu-io mkfs.ext4 e2fsck losetup findmnt setpriv
 	unshare flock cmp diff fstrim blockdev prlimit mount umount mountpoint
-	stat truncate dd head tail cut tac sort cp mv rm ln mkdir rmdir mktemp
+	date stat truncate dd head tail cut tac sort cp mv rm ln mkdir rmdir mktemp
 	chmod chown touch cat sync tr wc readlink realpath timeout sleep id env
 	mkfifo grep sed awk find tee seq test printf'
 wished='fusermount3'

@@ -6,7 +6,10 @@
 # What make VARIABLE=... sets:
 #	VM_KERNELS	versions, of tests/vm/kernels (7.3)
 #	VM_MODES	modes, of tests/vm/modes (all)
-#	VM_TESTS	tests, of tests/vm/tests (all but those of kind "named")
+#	VM_TESTS	quick; all, but those of the kind "named"; or names of
+#			tests/vm/tests (quick)
+#	VM_MANY		numbers of possible CPUs that the last kernel is booted
+#			with once more, for tests/vm/cpus.sh
 #	VM_SMP		processors, as QEMU takes them: 2,maxcpus=64 (2)
 #	VM_MEMORY	the machine's memory (1G)
 #	VM_APPEND	more for the kernel's command line
@@ -24,12 +27,15 @@ PATH=$PATH:/usr/sbin:/sbin
 export abs_top_builddir abs_top_srcdir
 vm=$abs_top_srcdir/tests/vm
 dir=$abs_top_builddir/tests/vm
-: "${VM_KERNELS:=7.3}" "${VM_MODES:=}" "${VM_TESTS:=}" "${VM_SMP:=2}"
+: "${VM_KERNELS:=7.3}" "${VM_MODES:=}" "${VM_TESTS:=quick}" "${VM_SMP:=2}"
 : "${VM_MEMORY:=1G}" "${VM_APPEND:=}" "${VM_LIMIT:=600}"
 : "${VM_TEST_LIMIT:=120}" "${VM_QEMU:=}"
 
 # Lines that a healthy kernel does not log.
 ALARM='Kernel panic|\] (WARNING: |BUG: |Oops|kernel BUG at |UBSAN: |KASAN: |INFO: task .* blocked for more|INFO: rcu.*stall|rcu: INFO: .*stall|watchdog: BUG|list_add corruption|list_del corruption|refcount_t: |general protection fault|page allocation failure)|------------\[ cut here \]|Out of memory: Killed'
+
+# What takes time to emulate and proves nothing here, is off.
+CPU=max,la57=off,smap=off,smep=off,pku=off
 
 passed=0 failed=0 skipped=0
 
@@ -59,29 +65,36 @@ in_range() {
 		[[ -z $to || $(number "$1") -le $(number "$to") ]]
 }
 
-wants() { # wants WORD LIST KIND
-	[[ -z $2 ]] && [[ $3 != named ]] || [[ " $2 " == *" $1 "* ]]
+# wants_test TEST KIND
+wants_test() {
+	case $VM_TESTS in
+	all) [[ $2 != named ]] ;;
+	quick) [[ $2 == quick ]] ;;
+	*) [[ " $VM_TESTS " == *" $1 "* ]] ;;
+	esac
 }
+
+wants_mode() { [[ -z $VM_MODES || " $VM_MODES " == *" $1 "* ]]; }
 
 # table FILE: its lines, without comments.
 table() { sed -e '/^#/d' -e '/^[[:space:]]*$/d' "$vm/$1"; }
 
+# line MODE TEST SETTINGS
+line() { printf '%s\t%s\t%s\tVM=1 %s\n' "$1" "$2" "$VM_TEST_LIMIT" "$3"; }
+
 # plan VERSION: what guest.sh is to do, one line a test.
 plan() {
-	local mode range settings test kind more first=
-	while IFS=$'\t' read -r mode range settings; do
-		in_range "$1" "$range" || continue
-		: "${first:=$mode}"
+	local mode range tests settings test kind more
+	while IFS=$'\t' read -r test kind more; do
+		[[ $kind != once ]] || ! wants_test "$test" "$kind" ||
+			line once "$test" "$more"
+	done < <(table tests)
+	while IFS=$'\t' read -r mode range tests settings; do
+		in_range "$1" "$range" && wants_mode "$mode" || continue
 		while IFS=$'\t' read -r test kind more; do
-			wants "$test" "$VM_TESTS" "$kind" || continue
-			if [[ $kind == once ]]; then
-				[[ $mode == "$first" ]] || continue
-				printf 'once\t%s\t%s\t%s\n' "$test" \
-					"$VM_TEST_LIMIT" "VM=1 $more"
-			elif wants "$mode" "$VM_MODES" each; then
-				printf '%s\t%s\t%s\t%s\n' "$mode" "$test" \
-					"$VM_TEST_LIMIT" "VM=1 $settings $more"
-			fi
+			[[ $kind != once && ($tests == all || $kind == quick) ]] &&
+				wants_test "$test" "$kind" &&
+				line "$mode" "$test" "$settings $more"
 		done < <(table tests)
 	done < <(table modes)
 }
@@ -89,14 +102,13 @@ plan() {
 # boot KERNEL NAME: with $dir/NAME.cpio; its output is in $dir/NAME.out and
 # $dir/NAME.console.
 boot() {
-	local cpu=1
 	rm -f "$dir/$2".{out,console,disk}
 	truncate -s 2G "$dir/$2.disk"
 	mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard -O ^has_journal \
 		"$dir/$2.disk" || return
 	# shellcheck disable=SC2086
 	timeout -k 5 "$VM_LIMIT" qemu-system-x86_64 -accel tcg,thread=multi \
-		-cpu max -smp "$VM_SMP" -m "$VM_MEMORY" -nodefaults \
+		-cpu "$CPU" -smp "$VM_SMP" -m "$VM_MEMORY" -nodefaults \
 		-no-user-config -display none -no-reboot \
 		-kernel "$1/vmlinuz" -initrd "$dir/$2.cpio" \
 		-append "console=ttyS0 loglevel=5 panic=-1 fuse.enable_uring=1 mitigations=off $VM_APPEND" \
@@ -119,43 +131,48 @@ trap '[[ -z $qemu ]] || kill $qemu; exit 130' INT TERM HUP
 account() {
 	local out=$dir/$1.out
 	awk -v label="$2" '
-		function mode_line(m,   t) {
-			printf "%s %-14s %3d passed, %d failed, %d skipped, %4d s\n",
-				label, m, n[m, "PASS"], n[m, "FAIL"],
-				n[m, "SKIP"], seconds[m]
+		function begin(m) {
+			if (m in seen)
+				return
+			seen[m] = 1
+			modes[++count] = m
+		}
+		# The rest of the line, behind so many words.
+		function rest(n,   w) {
+			w = $0
+			while (n-- > 0)
+				sub(/^[^ ]* /, "", w)
+			return w
 		}
 		$1 == "@start" {
-			running = $2 " " $3
-			if (!($2 in seen)) { seen[$2] = 1; modes[++count] = $2 }
+			running[$2 " " $3] = 1
+			begin($2)
 		}
+		$1 == "@log" { said[$2] = said[$2] "    " $3 ": " rest(3) "\n" }
 		$1 == "@end" {
-			running = ""
+			delete running[$2 " " $3]
 			++n[$2, $4]
 			++total[$4]
 			seconds[$2] += $5
-			if ($4 != "PASS") {
-				w = $0
-				sub(/^([^ ]+ +){5}/, "", w)
-				said[$2] = said[$2] "  " $4 ": " $3 ": " w "\n"
-			}
-			if ($4 == "FAIL")
-				said[$2] = said[$2] lines
-			lines = ""
+			if ($4 != "PASS")
+				said[$2] = said[$2] "  " $4 ": " $3 ": " rest(5) "\n"
 		}
-		/^  / { lines = lines "  " $0 "\n" }
-		/^cpus: / { said[$1] = ""; extra = extra "  " $0 "\n" }
 		END {
-			if (running != "") {
-				split(running, r, " ")
+			for (key in running) {
+				split(key, r, " ")
 				++n[r[1], "FAIL"]
 				++total["FAIL"]
-				said[r[1]] = said[r[1]] "  FAIL: " r[2] ": the machine ended\n"
+				said[r[1]] = said[r[1]] "  FAIL: " r[2] \
+					": the machine ended\n"
 			}
 			for (i = 1; i <= count; i++) {
-				mode_line(modes[i])
-				printf "%s", said[modes[i]]
+				m = modes[i]
+				printf "%s %-14s %3d passed, %d failed, " \
+					"%d skipped, %4d s\n", label, m,
+					n[m, "PASS"], n[m, "FAIL"],
+					n[m, "SKIP"], seconds[m]
+				printf "%s", said[m]
 			}
-			printf "%s", extra
 			printf "%d %d %d\n", total["PASS"], total["FAIL"],
 				total["SKIP"] >counts
 		}' counts="$dir/$1.counts" <(tr -d '\r' <"$out")
@@ -169,10 +186,13 @@ one() {
 		((++skipped))
 		return
 	}
-	read -r package _ <"$kernel/package"
-	[[ $VM_SMP == 2 ]] || name+=-${VM_SMP//[^0-9a-z]/-}
+	read -r package _ _ <"$kernel/package"
 	label=$(printf '%-4s' "$1")
-	[[ $VM_SMP == 2 ]] || label+=" -smp $VM_SMP"
+	if [[ $VM_SMP == *maxcpus=* ]]; then
+		p=${VM_SMP#*maxcpus=} p=${p%%,*}
+		name+=-$p
+		label+=" $p CPUs"
+	fi
 	bash "$vm/modules.sh" "$kernel" "$dir/$name.modules.cpio" ||
 		unavailable "no modules for $1"
 	rm -rf "$dir/$name.plan"
@@ -217,6 +237,12 @@ bash "$vm/image.sh" "$dir/base.cpio" 2>"$dir/why" ||
 	unavailable "$(tail -n 1 "$dir/why")"
 for version in $VM_KERNELS; do
 	one "$version"
+done
+# Many possible CPUs; in packages of their own, or Linux counts those alone that
+# are there.
+for many in ${VM_MANY:-}; do
+	VM_TESTS=cpus VM_SMP=2,maxcpus=$many,sockets=$many
+	one "${VM_KERNELS##* }"
 done
 rm -f "$dir/base.cpio"
 finish
