@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	tests/vm/kernel.sh tests/vm/kernels tests/vm/modes tests/vm/modules.sh \
 	tests/vm/run.sh tests/vm/smoke.sh tests/vm/tests
 
+# Given as arguments of make, they are in the environment of its commands.
 vm_programs = rawfuse$(EXEEXT) $(check_PROGRAMS)
 vm_run = $(AM_TESTS_ENVIRONMENT) exec bash '$(srcdir)/tests/vm/run.sh'
 
