@@ -1,7 +1,7 @@
 #!/bin/bash
 # chart.sh TSV SVG: bars of the main workloads, a row for the image in the page
 # cache and one for the disk, with gnuplot; the lines on the bars go from the
-# least of the rounds to the most. The first bar is the limit: rawfuse's null
+# least of the rounds to the most. The first bar: rawfuse's null
 # device for the page cache (which itself is far beyond), the image for the disk.
 set -eu -o pipefail
 export LC_ALL=C
@@ -11,10 +11,10 @@ trap 'rm -rf "$dir"' EXIT
 awk -F'\t' -v dir="$dir" '
 $1 == "#contender" && !($2 in place) {
 	place[$2] = ++n
-	print n "\t" ($2 == "image" ? "limit: rawfuse null above, image below" : \
+	print n "\t" ($2 == "image" ? "rawfuse null above, the image itself below" : \
 		$3) >(dir "/names")
 }
-# The limit.
+# The null device, what rawfuse's transport allows, in the place of the image.
 $1 == "main" && $2 $3 == "hostimage" { next }
 $1 == "main" && $2 $3 == "nulluring" {
 	$2 = "host"
@@ -64,10 +64,10 @@ colours=(9a9a9a c0392b e59866 1f4e79 2e86c1 85c1e9 7d3c98 196f3d 52be80 a9dfbf
 	row=0
 	for backend in host direct; do
 		column=0
-		for panel in "r1:4 KiB reads, depth 1:k/s" \
-			"r32:4 KiB reads, depth 32:k/s" \
-			"w32:4 KiB writes, depth 32:k/s" \
-			"R1M:1 MiB reads:GiB/s" "W1M:1 MiB writes:GiB/s"; do
+		for panel in "r1:4K reads, depth 1:k/s" \
+			"r32:4K reads, depth 32:k/s" \
+			"w32:4K writes, depth 32:k/s" \
+			"R1M:1M reads, depth 4:GiB/s" "W1M:1M writes, depth 4:GiB/s"; do
 			IFS=: read -r name title unit <<<"$panel"
 			file=$dir/$backend-$name
 			[ -s "$file" ] || { ((column += 1)); continue; }

@@ -308,8 +308,7 @@ function scale_report() {
 
 function idle_report(    i, j, n, list, c, w) {
 	print "## Idle\n"
-	n = split("mounted: CPU us a second|wake-ups a second|" \
-		"after work: CPU us a second|wake-ups a second", list, "|")
+	n = split("mounted: CPU us|wake-ups|after work: CPU us|wake-ups", list, "|")
 	heads("server", list, n)
 	for (i = 1; i <= ofs["idle"]; i++) {
 		c = of["idle", i]

@@ -96,6 +96,7 @@ idle_rounds() {
 
 	round=1
 	prepare host
+	fact "idle for" "$idle_seconds s"
 	for name in $usable; do
 		[ "$name" != image ] || continue
 		say "idle: $name"
@@ -107,9 +108,9 @@ idle_rounds() {
 			cpu=$(cpu_us) woken=$(switches)
 			sleep "$idle_seconds"
 			record idle host "$name" $when cpu \
-				$((($(cpu_us) - cpu) / idle_seconds))
+				$(($(cpu_us) - cpu))
 			record idle host "$name" $when woken \
-				$((($(switches) - woken) / idle_seconds))
+				$(($(switches) - woken))
 		done
 		stop_server "$name"
 	done
