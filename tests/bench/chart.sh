@@ -1,8 +1,8 @@
 #!/bin/bash
 # chart.sh TSV SVG: bars of the main workloads, a row for the image in the page
 # cache and one for the disk, with gnuplot; the lines on the bars go from the
-# least of the rounds to the most. The first bar: rawfuse's null
-# device for the page cache (which itself is far beyond), the image for the disk.
+# least of the rounds to the most. The first bar of a panel is no server: for
+# the page cache, which is far beyond, it is rawfuse's null device.
 set -eu -o pipefail
 export LC_ALL=C
 
@@ -11,10 +11,11 @@ trap 'rm -rf "$dir"' EXIT
 awk -F'\t' -v dir="$dir" '
 $1 == "#contender" && !($2 in place) {
 	place[$2] = ++n
-	print n "\t" ($2 == "image" ? "rawfuse null above, the image itself below" : \
-		$3) >(dir "/names")
+	if ($2 == "image")
+		$3 = "rawfuse null above, the image itself below"
+	print n "\t" $3 >(dir "/names")
 }
-# The null device, what rawfuse's transport allows, in the place of the image.
+# The null device, the limit of our transport, stands where the image does.
 $1 == "main" && $2 $3 == "hostimage" { next }
 $1 == "main" && $2 $3 == "nulluring" {
 	$2 = "host"
