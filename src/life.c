@@ -214,6 +214,7 @@ static void on_quiet(void *arg)
 
 	ring_trim(l->session->ring);
 	dev_trim(l->session->dev);
+	block_trim(l->session->block);
 }
 
 static void watch(struct life *l, ev_signal *w,

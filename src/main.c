@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "block/bounce.h"
 #include "cli/daemon.h"
 #include "cli/machine.h"
 #include "cli/options.h"
@@ -33,6 +34,8 @@ static struct session_config session_config(const struct options *o,
 		.queue_depth = (unsigned int)o->queue_depth,
 		.queues = machine_possible_cpus(),
 		.max_write = (uint32_t)(max_write < most ? max_write : most),
+		.buffer_pool = o->buffer_pool,
+		.zero_copy = o->zero_copy,
 		.allow_other = m->others,
 	};
 }
@@ -119,15 +122,17 @@ static int export_image(struct server *srv)
 		.backing_format = o->backing_format,
 		.no_backing = o->backing == 1,
 		.metadata_cache = o->metadata_cache,
+		.bounce = bounce_new(&srv->uring),
 	};
 	struct block *b = block_open(&srv->uring, &bo);
-	int status;
+	int status = EXIT_FAILURE;
 
-	if (!b)
-		return EXIT_FAILURE;
-	status = serve(srv, b);
-	if (block_close(b))
-		status = EXIT_FAILURE;
+	if (b) {
+		status = serve(srv, b);
+		if (block_close(b))
+			status = EXIT_FAILURE;
+	}
+	bounce_free(bo.bounce);
 	return status;
 }
 

@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 
+#include "block/bounce.h"
 #include "fuse/ops.h"
+#include "fuse/payload.h"
 #include "fuse/ring.h"
 #include "loop/log.h"
 #include "report.h"
@@ -31,6 +33,7 @@ static void report_requests(const struct session *s)
 
 static void report_entries(const struct session *s)
 {
+	const struct payload *payload;
 	char line[256];
 	size_t used = 0;
 	unsigned int i;
@@ -39,12 +42,18 @@ static void report_entries(const struct session *s)
 		log_info("transport: dev_fuse depth=%u", s->cfg.queue_depth);
 		return;
 	}
+	payload = ring_payload(s->ring);
 	for (i = 0; i < ENTRY_STATES && used < sizeof(line); i++)
 		used += (size_t)snprintf(line + used, sizeof(line) - used,
 					 " %s=%u", ring_state_name(i),
 					 ring_count(s->ring, i));
 	log_info("transport: io_uring queues=%u depth=%u%s", s->cfg.queues,
 		 s->cfg.queue_depth, line);
+	log_info("payloads: mode=%s pool=%zu zero_copied=%llu bounced=%llu%s%s",
+		 payload_name(payload), payload->pool,
+		 (ull)s->stats.zero_copied,
+		 (ull)bounce_count(s->block->opt.bounce),
+		 payload->why ? " why=" : "", payload->why ? payload->why : "");
 }
 
 static void report_image(const struct session *s)

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "block/block.h"
+#include "block/bounce.h"
 #include "block/drivers.h"
 #include "loop/log.h"
 
@@ -234,6 +235,7 @@ void block_submit(struct block *b, struct block_req *req)
 	req->block = b;
 	req->moved = 0;
 	req->scratch = NULL;
+	req->area = NULL;
 	go = check(b, req);
 	log_trace(TRACE_BLOCK, "%s: %s %llu+%llu%s", b->driver->name,
 		  block_type_name(req->type), (unsigned long long)req->offset,
@@ -277,6 +279,8 @@ void block_complete(struct block_req *req, int64_t result)
 
 	assert(b->in_flight > 0);
 	assert(req->type > BLOCK_WRITE || result <= (int64_t)req->length);
+	if (req->area && bounce_finish(req, result))
+		return;
 	req->result = result;
 	b->in_flight--;
 	if (is_modification(req)) {
@@ -301,6 +305,25 @@ void block_complete(struct block_req *req, int64_t result)
 	if (b->waiting.first)
 		start_waiting(b);
 	req->done(req);
+}
+
+void block_bounce(struct block_req *req, uint64_t from,
+		  void (*ready)(struct block_req *req, int error))
+{
+	assert(req->unseen && !req->area);
+	req->bounce_from = from;
+	req->bounced = ready;
+	bounce_start(req->block->opt.bounce, req);
+}
+
+int block_allow_unseen(struct block *b, size_t size)
+{
+	return b->opt.bounce ? bounce_open(b->opt.bounce, size) : -EOPNOTSUPP;
+}
+
+void block_trim(struct block *b)
+{
+	bounce_trim(b->opt.bounce);
 }
 
 static const struct block_driver *drivers[] = {

@@ -59,6 +59,13 @@ struct block_req {
 	uint64_t offset;
 	uint64_t length;
 	void *buf;
+	/*
+	 * READ and WRITE: 0, or 1 + the index of the registered buffer that
+	 * buf lies in. With unseen, buf is an offset into that buffer, whose
+	 * bytes nobody here can look at; block_bounce() helps who must.
+	 */
+	uint16_t fixed;
+	bool unseen;
 	int64_t result; /* bytes, or what the type says; or -errno */
 	void (*done)(struct block_req *req);
 	void *user; /* for done() */
@@ -67,6 +74,9 @@ struct block_req {
 	struct block *block;
 	struct block_req *prev, *next; /* waiting */
 	uint64_t write_seq;
+	struct bounce_area *area; /* in the place of unseen bytes */
+	uint64_t bounce_from;
+	void (*bounced)(struct block_req *req, int error);
 
 	/* The driver's, between submit and block_complete(): */
 	struct op op;
@@ -108,6 +118,7 @@ struct block_options {
 	uint64_t metadata_cache; /* bytes; 0: the default */
 	bool probed; /* the format was guessed, not said: trust less */
 	const struct block_chain *chain; /* only while it opens */
+	struct bounce *bounce; /* the caller's; NULL: no request is unseen */
 };
 
 struct block_list {
@@ -160,6 +171,24 @@ void block_submit(struct block *b, struct block_req *req);
 
 /* For drivers: the request is over with @result. */
 void block_complete(struct block_req *req, int64_t result);
+
+/*
+ * For drivers: the bytes of @req, which is unseen, are to be worked on, from
+ * byte @from of it on. Never before return, @ready is called with an error, or
+ * with 0 and a buffer: req->buf is then the address of byte 0, and a WRITE's
+ * bytes are there. A READ's are copied to where they belong when it completes.
+ */
+void block_bounce(struct block_req *req, uint64_t from,
+		  void (*ready)(struct block_req *req, int error));
+
+/*
+ * Unseen requests of up to @size bytes will come; 0, or -errno if they must
+ * not.
+ */
+int block_allow_unseen(struct block *b, size_t size);
+
+/* Gives back memory that is not in use. */
+void block_trim(struct block *b);
 
 /*
  * Submits and waits; for open and close only, when no loop runs. Returns the

@@ -35,6 +35,8 @@ static int null_open(struct block *b)
 	return 0;
 }
 
+static void null_submit(struct block *b, struct block_req *req);
+
 static void null_done(struct op *op, int res, unsigned int flags)
 {
 	struct block_req *req = container_of(op, struct block_req, op);
@@ -48,10 +50,22 @@ static void null_done(struct op *op, int res, unsigned int flags)
 	block_complete(req, result);
 }
 
+static void null_bounced(struct block_req *req, int error)
+{
+	if (error)
+		block_complete(req, error);
+	else
+		null_submit(req->block, req);
+}
+
 static void null_submit(struct block *b, struct block_req *req)
 {
 	int res = 0;
 
+	if (req->type == BLOCK_READ && req->unseen) {
+		block_bounce(req, 0, null_bounced);
+		return;
+	}
 	if (req->type == BLOCK_READ)
 		memset(req->buf, 0, req->length);
 	else if (req->type == BLOCK_SEEK_DATA)

@@ -11,6 +11,10 @@
  * Reads through the page cache try preadv2(RWF_NOWAIT) first: what is cached
  * is answered in this turn of the loop, without a pass through the ring.
  *
+ * The bytes of an unseen request (zero-copy) go straight between the file and
+ * the caller's pages. How those are aligned nobody knows before the kernel
+ * refuses to do direct I/O on them: then the request bounces.
+ *
  * A request longer than a step is carried on from req->moved; every step ends
  * in a completion.
  */
@@ -60,6 +64,14 @@ static int64_t too_short(struct raw *raw, const struct block_req *req)
 	return -EIO;
 }
 
+static void bounced(struct block_req *req, int error)
+{
+	if (error)
+		block_complete(req, error);
+	else
+		raw_step(req->block->state, req);
+}
+
 static void rw_done(struct op *op, int res, unsigned int flags)
 {
 	struct block_req *req = container_of(op, struct block_req, op);
@@ -68,6 +80,10 @@ static void rw_done(struct op *op, int res, unsigned int flags)
 	(void)flags;
 	if (res == -EAGAIN || res == -EINTR) {
 		raw_step(raw, req);
+		return;
+	}
+	if (res == -EINVAL && req->unseen && raw->direct_fd >= 0) {
+		block_bounce(req, req->moved, bounced);
 		return;
 	}
 	if (res <= 0) {
@@ -118,16 +134,16 @@ static void rw_step(struct raw *raw, struct block_req *req)
 	uint64_t offset = req->offset + req->moved;
 	uint64_t left = req->length - req->moved;
 	uint32_t len = left < MAX_STEP ? (uint32_t)left : MAX_STEP;
-	uint8_t *buf = (uint8_t *)req->buf + req->moved;
+	void *buf = (void *)((uintptr_t)req->buf + (uintptr_t)req->moved);
 	bool direct = fits_direct(raw, offset, len, buf);
 	int slot = direct ? raw->direct_slot : raw->host_slot;
 
 	req->op.done = rw_done;
 	if (req->type == BLOCK_WRITE)
-		uring_write(u, &req->op, slot, buf, len, offset);
-	else if (direct || !raw->nowait ||
+		uring_write(u, &req->op, slot, buf, len, offset, req->fixed);
+	else if (direct || req->unseen || !raw->nowait ||
 		 !read_cached(raw, req, buf, len, offset))
-		uring_read(u, &req->op, slot, buf, len, offset);
+		uring_read(u, &req->op, slot, buf, len, offset, req->fixed);
 }
 
 static void plain_done(struct op *op, int res, unsigned int flags)
@@ -209,7 +225,7 @@ static void zero_step(struct raw *raw, struct block_req *req)
 	}
 	req->op.done = zero_done;
 	if (len)
-		uring_write(u, &req->op, raw->host_slot, zeros, len, at);
+		uring_write(u, &req->op, raw->host_slot, zeros, len, at, 0);
 	else
 		uring_fallocate(u, &req->op, raw->host_slot, mode, at,
 				left & ~(uint64_t)(raw->sector - 1));

@@ -26,6 +26,7 @@ enum kind {
 	KIND_CHOICE, /* an unsigned int: the index among arg's words */
 	KIND_NUMBER, /* a uint64_t between least and most */
 	KIND_SIZE, /* the same, with suffixes */
+	KIND_AUTO_SIZE, /* the same; or auto, which is 0, or off, UINT64_MAX */
 	KIND_TRACE, /* enum log_trace, or-ed */
 	KIND_LIST, /* -o */
 	KIND_ACTION,
@@ -76,6 +77,11 @@ static const struct option_spec specs[] = {
 	  "requests in flight, a CPU (64)" },
 	{ "max-write", 0, KIND_SIZE, "SIZE", AT(max_write), 4096, 1 << 24,
 	  "largest request (1M)" },
+	{ "buffer-pool", 0, KIND_AUTO_SIZE, "auto|off|SIZE", AT(buffer_pool),
+	  4096, UINT32_MAX, "memory for data, a CPU (Linux 7.3; 32 requests)" },
+	{ "zero-copy", 0, KIND_CHOICE, "auto|on|off", AT(zero_copy), 0, 0,
+	  "data between image and caller without copies (Linux 7.3, as\n"
+	  "root)" },
 	{ "pidfile", 0, KIND_STRING, "FILE", AT(pidfile), 0, 0,
 	  "write the process ID there once the file can be used" },
 	{ "grace", 0, KIND_NUMBER, "SECONDS", AT(grace), 0, 86400,
@@ -135,8 +141,11 @@ static int bad_value(const struct option_spec *s, const char *value)
 	switch (s->kind) {
 	case KIND_NUMBER:
 	case KIND_SIZE:
-		log_warnx("--%s: '%s' is not a %s from %llu to %llu", s->name,
-			  value, s->kind == KIND_SIZE ? "size" : "number",
+	case KIND_AUTO_SIZE:
+		log_warnx("--%s: '%s' is not %s%s from %llu to %llu", s->name,
+			  value,
+			  s->kind == KIND_AUTO_SIZE ? "auto, off, or " : "",
+			  s->kind == KIND_NUMBER ? "a number" : "a size",
 			  (unsigned long long)s->least,
 			  (unsigned long long)s->most);
 		break;
@@ -229,6 +238,13 @@ static int set(struct options *o, const struct option_spec *s,
 			return bad_value(s, value);
 		*(unsigned int *)field = (unsigned int)choice;
 		return 0;
+	case KIND_AUTO_SIZE:
+		choice = find_choice("auto|off", value);
+		if (choice >= 0) {
+			*(uint64_t *)field = choice ? UINT64_MAX : 0;
+			return 0;
+		}
+		/* fall through */
 	case KIND_NUMBER:
 	case KIND_SIZE:
 		if (size_parse(value, &number) || number < s->least ||
@@ -435,6 +451,12 @@ int options_parse(struct options *o, int argc, char **argv)
 	if (o->max_write & 4095) {
 		log_warnx("--max-write: '%s' is not a multiple of 4096",
 			  o->said[by_name("max-write") - specs]);
+		return EXIT_USAGE;
+	}
+	if (o->buffer_pool && o->buffer_pool < o->max_write) {
+		log_warnx("--buffer-pool: it is smaller than one request of "
+			  "--max-write=%llu",
+			  (unsigned long long)o->max_write);
 		return EXIT_USAGE;
 	}
 	o->image = argv[optind];

@@ -30,6 +30,8 @@ struct options {
 	unsigned int backing; /* 0 auto, 1 off */
 	uint64_t metadata_cache; /* bytes; 0: the driver's default */
 	unsigned int io_uring; /* enum uring_mode */
+	unsigned int zero_copy; /* enum zero_copy_mode */
+	uint64_t buffer_pool; /* bytes a queue; 0: auto, UINT64_MAX: off */
 	unsigned int allow_other; /* enum mount_others */
 	unsigned int cache; /* enum block_cache */
 	uint64_t queue_depth; /* entries a queue */

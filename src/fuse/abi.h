@@ -48,11 +48,13 @@ enum fuse_opcode {
 #define FUSE_INIT_EXT (1ULL << 30)
 #define FUSE_DIRECT_IO_ALLOW_MMAP (1ULL << 36)
 #define FUSE_OVER_IO_URING (1ULL << 41)
+#define FUSE_HAS_IO_URING_BUFPOOL (1ULL << 43) /* told, not asked for */
 
 /* OPEN answers */
 #define FOPEN_DIRECT_IO (1u << 0)
 #define FOPEN_KEEP_CACHE (1u << 1)
 #define FOPEN_PARALLEL_DIRECT_WRITES (1u << 6)
+#define FOPEN_IO_URING_ZERO_COPY (1u << 8)
 
 #define FUSE_OPEN_KILL_SUIDGID (1u << 0)
 #define FUSE_WRITE_KILL_SUIDGID (1u << 2)
@@ -271,13 +273,21 @@ struct fuse_init_out {
 enum fuse_uring_cmd {
 	FUSE_IO_URING_CMD_REGISTER = 1,
 	FUSE_IO_URING_CMD_COMMIT_AND_FETCH = 2,
+	FUSE_IO_URING_CMD_ADD_QUEUE = 3, /* these since 7.46 */
+	FUSE_IO_URING_CMD_ADD_BUFPOOL = 4,
 };
+
+/* ADD_QUEUE */
+#define FUSE_URING_ZERO_COPY (1ULL << 0)
+
+/* of a request */
+#define FUSE_URING_ENT_ZERO_COPY (1ULL << 0)
 
 struct fuse_uring_ent_in_out {
 	uint64_t flags;
 	uint64_t commit_id;
 	uint32_t payload_sz;
-	uint32_t offset;
+	uint32_t offset; /* of the payload in the pool */
 	uint64_t reserved;
 };
 
@@ -293,6 +303,14 @@ struct fuse_uring_cmd_req {
 	uint64_t commit_id;
 	uint16_t qid;
 	uint8_t padding[6];
+	union {
+		struct {
+			uint64_t uaddr;
+			uint32_t len;
+			uint32_t reserved;
+		} bufpool; /* ADD_BUFPOOL */
+		uint16_t zero_copy_index; /* REGISTER */
+	};
 };
 
 _Static_assert(sizeof(struct fuse_in_header) == 40, "ABI");
@@ -303,6 +321,6 @@ _Static_assert(sizeof(struct fuse_init_in) == 64, "ABI");
 _Static_assert(sizeof(struct fuse_init_out) == 64, "ABI");
 _Static_assert(sizeof(struct fuse_statfs_out) == 80, "ABI");
 _Static_assert(sizeof(struct fuse_uring_req_header) == 288, "ABI");
-_Static_assert(sizeof(struct fuse_uring_cmd_req) == 24, "ABI");
+_Static_assert(sizeof(struct fuse_uring_cmd_req) == 40, "ABI");
 
 #endif

@@ -142,6 +142,7 @@ void init_handle(struct fuse_request *req)
 	if (in.flags & FUSE_INIT_EXT)
 		offered |= (uint64_t)in.flags2 << 32;
 	flags = agree(s, offered);
+	s->bufpools = offered & FUSE_HAS_IO_URING_BUFPOOL;
 	if (!again)
 		s->minor = in.minor < FUSE_MINOR ? in.minor : FUSE_MINOR;
 	build(s, &in, flags, &out);

@@ -61,6 +61,20 @@ static void bad_size(struct fuse_request *req, uint32_t size)
 	ops_answer(req, -EIO, 0);
 }
 
+/* READ and WRITE: where the data is. */
+static void submit_data(struct fuse_request *req, uint64_t offset,
+			uint32_t size, enum block_type type,
+			void (*done)(struct block_req *))
+{
+	req->io.offset = offset;
+	req->io.length = size;
+	req->io.buf = req->unseen ? NULL : req->payload;
+	req->io.fixed = req->fixed;
+	req->io.unseen = req->unseen;
+	req->io.flags = 0;
+	submit(req, type, done);
+}
+
 static void read_done(struct block_req *io)
 {
 	struct fuse_request *req = io->user;
@@ -79,11 +93,7 @@ static void handle_read(struct fuse_request *req)
 		bad_size(req, in->size);
 		return;
 	}
-	req->io.offset = in->offset;
-	req->io.length = in->size;
-	req->io.buf = req->payload;
-	req->io.flags = 0;
-	submit(req, BLOCK_READ, read_done);
+	submit_data(req, in->offset, in->size, BLOCK_READ, read_done);
 }
 
 static void write_done(struct block_req *io)
@@ -112,11 +122,7 @@ static void handle_write(struct fuse_request *req)
 	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
 		attr_kill_suid(req->session);
 	attr_modified(req->session);
-	req->io.offset = in->offset;
-	req->io.length = in->size;
-	req->io.buf = req->payload;
-	req->io.flags = 0;
-	submit(req, BLOCK_WRITE, write_done);
+	submit_data(req, in->offset, in->size, BLOCK_WRITE, write_done);
 }
 
 static void handle_flush(struct fuse_request *req)
@@ -194,6 +200,8 @@ static void answer_open(struct fuse_request *req, uint32_t flags)
 		out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
 	else
 		out.open_flags = FOPEN_KEEP_CACHE;
+	if (req->session->zero_copy)
+		out.open_flags |= FOPEN_IO_URING_ZERO_COPY;
 	memcpy(req->payload, &out, sizeof(out));
 	ops_answer(req, 0, sizeof(out));
 }

@@ -35,6 +35,12 @@ struct fuse_request {
 	void *payload; /* the other arguments and data; the answer's bytes */
 	size_t payload_len; /* bytes received in it */
 	size_t payload_max; /* bytes it has room for */
+	/*
+	 * Where the payload is, or with unseen the data of a READ or WRITE in
+	 * its place, as in struct block_req.
+	 */
+	uint16_t fixed;
+	bool unseen;
 };
 
 #endif

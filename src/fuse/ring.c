@@ -1,5 +1,5 @@
 /*
- * FUSE over io_uring.
+ * FUSE over io_uring: the life of entries. How they begin is in ring_setup.c.
  *
  * | state      | way in                | way out                             |
  * |------------|-----------------------|-------------------------------------|
@@ -13,14 +13,6 @@
  * |            | answer after the end  |                                     |
  *
  * The kernel's ways that shape this file:
- * - One queue for each possible CPU, and no request goes by the ring before
- *   every queue has an entry. So the queues are registered one after another:
- *   a failure before the last one leaves /dev/fuse in charge. (Should the last
- *   one fail half-way, the ring is in charge and its first commit is refused,
- *   which breaks the session.)
- * - A REGISTER that succeeds is held without a word; only failures complete.
- *   They do so while the command is submitted, so an op posted behind the
- *   REGISTERs knows.
  * - A COMMIT that the kernel refuses leaves its caller waiting for ever:
  *   whatever refuses one, but the end of the mount, breaks the session.
  * - The kernel writes into an entry's memory only in this thread's task work,
@@ -35,35 +27,9 @@
 
 #include "fuse/memory.h"
 #include "fuse/ops.h"
-#include "fuse/ring.h"
+#include "fuse/ring_int.h"
 #include "fuse/session.h"
 #include "loop/log.h"
-
-/* A header begins a cache line. */
-#define HEADER_STRIDE 320
-
-struct entry {
-	struct fuse_request req;
-	struct op op; /* REGISTER or COMMIT_AND_FETCH */
-	enum entry_state state;
-	uint16_t qid;
-	uint64_t commit_id;
-	struct fuse_uring_req_header *header;
-	struct iovec iov[2]; /* what REGISTER points to */
-	struct ring *ring;
-};
-
-struct ring {
-	struct session *session;
-	int slot; /* of /dev/fuse among the ring's files */
-	bool failed; /* a REGISTER failed; said once */
-	unsigned int entries_n;
-	struct entry *entries;
-	uint8_t *headers, *payloads;
-	size_t payload_size; /* bytes of each payload */
-	unsigned int count[ENTRY_STATES];
-	struct op settled;
-};
 
 static const char *const state_names[ENTRY_STATES] = {
 	[ENTRY_IDLE] = "idle",
@@ -118,8 +84,17 @@ static void queue_register(struct entry *e)
 	struct fuse_uring_cmd_req *cmd;
 
 	cmd = uring_cmd(r->session->uring, &e->op, r->slot,
-			FUSE_IO_URING_CMD_REGISTER, e->iov, 2);
+			FUSE_IO_URING_CMD_REGISTER, e->iov, 2,
+			payload_fixed(&r->payload));
 	cmd->qid = e->qid;
+	if (r->payload.zero_copy)
+		cmd->zero_copy_index = (uint16_t)(e - r->entries);
+}
+
+void ring_register(struct entry *e)
+{
+	entry_set(e, ENTRY_REGISTERED);
+	queue_register(e);
 }
 
 static void queue_commit(struct entry *e)
@@ -128,7 +103,8 @@ static void queue_commit(struct entry *e)
 	struct fuse_uring_cmd_req *cmd;
 
 	cmd = uring_cmd(r->session->uring, &e->op, r->slot,
-			FUSE_IO_URING_CMD_COMMIT_AND_FETCH, NULL, 0);
+			FUSE_IO_URING_CMD_COMMIT_AND_FETCH, NULL, 0,
+			payload_fixed(&r->payload));
 	cmd->qid = e->qid;
 	cmd->commit_id = e->commit_id;
 }
@@ -158,10 +134,41 @@ static void drop(struct fuse_request *req)
 	answer(req, 0, 0);
 }
 
-static const struct fuse_transport ring_transport = {
+const struct fuse_transport ring_transport = {
 	.answer = answer,
 	.drop = drop,
 };
+
+/* Finds the payload, and the data that has no place in it; or false. */
+static bool find_payload(struct entry *e)
+{
+	const struct payload *p = &e->ring->payload;
+	const struct fuse_uring_ent_in_out *at = &e->header->ring_ent_in_out;
+	struct fuse_request *req = &e->req;
+
+	if (p->mode == PAYLOAD_ENTRY && !at->flags)
+		return true; /* where it always is */
+	if (p->mode == PAYLOAD_ENTRY || at->offset > p->pool - p->size ||
+	    at->flags & ~(p->zero_copy ? FUSE_URING_ENT_ZERO_COPY : 0ULL)) {
+		log_warnx("ring: %s: flags %#llx, payload at %u: not what was "
+			  "agreed on",
+			  ops_name(req->opcode), (unsigned long long)at->flags,
+			  at->offset);
+		return false;
+	}
+	req->payload = payload_pool(p, e->qid) + at->offset;
+	req->fixed = (uint16_t)payload_fixed(p);
+	req->unseen = at->flags & FUSE_URING_ENT_ZERO_COPY;
+	if (!req->unseen)
+		return true;
+	if (req->opcode != FUSE_READ && req->opcode != FUSE_WRITE) {
+		log_warnx("ring: %s: without its data", ops_name(req->opcode));
+		return false;
+	}
+	req->fixed = (uint16_t)(e - e->ring->entries + 1);
+	req->session->stats.zero_copied++;
+	return true;
+}
 
 /* Makes a request of what the kernel wrote; false if it cannot be one. */
 static bool decode(struct entry *e)
@@ -184,7 +191,7 @@ static bool decode(struct entry *e)
 		return false;
 	}
 	req->in_len = in.len - sizeof(in) - payload;
-	return true;
+	return find_payload(e);
 }
 
 static void take_request(struct entry *e)
@@ -228,11 +235,11 @@ static void entry_failed(struct entry *e, int err)
 		session_break(r->session);
 	} else if (!r->failed) {
 		r->failed = true;
-		session_ring_failed(r->session, err);
+		session_ring_failed(r->session, "register", err);
 	}
 }
 
-static void entry_done(struct op *op, int res, unsigned int flags)
+void ring_entry_done(struct op *op, int res, unsigned int flags)
 {
 	struct entry *e = container_of(op, struct entry, op);
 
@@ -249,102 +256,28 @@ static void entry_done(struct op *op, int res, unsigned int flags)
 	}
 }
 
-static void settled(struct op *op, int res, unsigned int flags)
-{
-	struct ring *r = container_of(op, struct ring, settled);
-
-	(void)res;
-	(void)flags;
-	if (!r->failed)
-		session_ring_settled(r->session);
-}
-
-static void entry_init(struct ring *r, unsigned int i)
-{
-	const struct session_config *cfg = &r->session->cfg;
-	struct entry *e = &r->entries[i];
-
-	e->ring = r;
-	e->op.done = entry_done;
-	e->qid = (uint16_t)(i / cfg->queue_depth);
-	e->header = (void *)(r->headers + (size_t)i * HEADER_STRIDE);
-	e->req.transport = &ring_transport;
-	e->req.session = r->session;
-	e->req.payload = r->payloads + i * r->payload_size;
-	e->req.payload_max = r->payload_size;
-	e->iov[0] = (struct iovec){ e->header, sizeof(*e->header) };
-	e->iov[1] = (struct iovec){ e->req.payload, r->payload_size };
-}
-
-struct ring *ring_new(struct session *s)
-{
-	struct ring *r = calloc(1, sizeof(*r));
-	unsigned int i;
-
-	if (!r)
-		goto no_memory;
-	r->session = s;
-	r->settled.done = settled;
-	r->entries_n = s->cfg.queues * s->cfg.queue_depth;
-	r->payload_size = s->cfg.max_write > FUSE_MIN_PAYLOAD ?
-				  s->cfg.max_write :
-				  FUSE_MIN_PAYLOAD;
-	r->slot = uring_add_file(s->uring, s->fd);
-	r->entries = calloc(r->entries_n, sizeof(*r->entries));
-	r->headers = memory_map((size_t)r->entries_n * HEADER_STRIDE);
-	r->payloads = memory_map(r->entries_n * r->payload_size);
-	if (r->slot < 0 || !r->entries || !r->headers || !r->payloads) {
-		uring_remove_file(s->uring, r->slot);
-		goto no_memory;
-	}
-	r->count[ENTRY_IDLE] = r->entries_n;
-	for (i = 0; i < r->entries_n; i++)
-		entry_init(r, i);
-	return r;
-
-no_memory:
-	log_warnx("ring: no memory for %u queues of %u entries; a smaller "
-		  "--queue-depth or --max-write needs less",
-		  s->cfg.queues, s->cfg.queue_depth);
-	ring_free(r);
-	return NULL;
-}
-
-void ring_free(struct ring *r)
-{
-	if (!r)
-		return;
-	memory_unmap(r->payloads, r->entries_n * r->payload_size);
-	memory_unmap(r->headers, (size_t)r->entries_n * HEADER_STRIDE);
-	free(r->entries);
-	free(r);
-}
-
-bool ring_start(struct ring *r)
-{
-	unsigned int i;
-
-	if (!r)
-		return false;
-	for (i = 0; i < r->entries_n; i++) {
-		entry_set(&r->entries[i], ENTRY_REGISTERED);
-		queue_register(&r->entries[i]);
-	}
-	uring_post(r->session->uring, &r->settled, 0);
-	return true;
-}
-
 void ring_trim(struct ring *r)
 {
+	const struct payload *p;
 	unsigned int i;
 
 	if (!r)
 		return;
+	p = &r->payload;
 	/* The quiet means, too, that no COMMIT is still to be submitted. */
+	if (p->mode != PAYLOAD_ENTRY) {
+		if (!r->count[ENTRY_HAVE_REQ] && !r->count[ENTRY_IO_PENDING])
+			payload_trim(p);
+		return;
+	}
 	for (i = 0; i < r->entries_n; i++)
 		if (!in_our_hands(r->entries[i].state))
-			memory_drop(r->entries[i].req.payload,
-				    r->payload_size);
+			memory_drop(r->entries[i].req.payload, p->size);
+}
+
+const struct payload *ring_payload(const struct ring *r)
+{
+	return &r->payload;
 }
 
 unsigned int ring_count(const struct ring *r, enum entry_state state)

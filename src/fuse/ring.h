@@ -16,6 +16,7 @@ enum entry_state {
 	ENTRY_STATES
 };
 
+struct payload;
 struct ring;
 struct session;
 
@@ -26,13 +27,16 @@ struct ring *ring_new(struct session *s);
 void ring_free(struct ring *r);
 
 /*
- * Registers every entry; call it outside the drain, after INIT is answered.
- * Tells the session whether that worked. False: nothing was tried (@r NULL).
+ * Sets the queues up and registers every entry, after INIT is answered. Tells
+ * the session whether that worked. False: nothing was tried (@r NULL).
  */
 bool ring_start(struct ring *r);
 
 /* Gives back the memory of payloads that no request uses. */
 void ring_trim(struct ring *r);
+
+/* Where the payloads are. */
+const struct payload *ring_payload(const struct ring *r);
 
 /* How many entries are in @state. */
 unsigned int ring_count(const struct ring *r, enum entry_state state);

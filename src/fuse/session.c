@@ -127,18 +127,18 @@ void session_ring_settled(struct session *s)
 	become_ready(s);
 }
 
-void session_ring_failed(struct session *s, int err)
+void session_ring_failed(struct session *s, const char *what, int err)
 {
 	if (s->ready || s->cfg.io_uring == URING_ON) {
-		log_warnx("io_uring: register: %s: the connection must end%s",
+		log_warnx("io_uring: %s: %s: the connection must end%s", what,
 			  strerror(-err),
 			  s->ready ? "" : " (--io-uring=auto would go on with"
 					  " /dev/fuse)");
 		session_break(s);
 		return;
 	}
-	log_warnx("io_uring: register: %s: requests go by /dev/fuse; more "
-		  "locked memory or a smaller --queue-depth may help",
-		  strerror(-err));
+	log_warnx("io_uring: %s: %s: requests go by /dev/fuse; more locked "
+		  "memory or a smaller --queue-depth may help",
+		  what, strerror(-err));
 	become_ready(s);
 }

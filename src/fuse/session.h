@@ -10,6 +10,11 @@
 #include "loop/loop.h"
 
 enum uring_mode { URING_AUTO, URING_ON, URING_OFF };
+enum zero_copy_mode { ZERO_COPY_AUTO, ZERO_COPY_ON, ZERO_COPY_OFF };
+
+/* Values of buffer_pool that are no size. */
+#define BUFFER_POOL_AUTO 0
+#define BUFFER_POOL_OFF UINT64_MAX
 
 struct dev;
 struct ring;
@@ -19,6 +24,8 @@ struct session_config {
 	unsigned int queue_depth; /* entries a queue */
 	unsigned int queues; /* possible CPUs; 0: unknown, so no ring */
 	uint32_t max_write; /* bytes, a multiple of the page */
+	uint64_t buffer_pool; /* bytes a queue, or BUFFER_POOL_* */
+	enum zero_copy_mode zero_copy;
 	bool allow_other; /* others may be given access by chmod and chown */
 };
 
@@ -33,6 +40,7 @@ struct session_stats {
 	uint64_t requests[FUSE_OPCODES]; /* by opcode; 0: unknown ones */
 	uint64_t bytes_read, bytes_written;
 	uint64_t errors; /* answers that were */
+	uint64_t zero_copied; /* READs and WRITEs whose data was not seen */
 	unsigned int in_flight, most_in_flight;
 };
 
@@ -47,7 +55,9 @@ struct session {
 
 	struct session_attr attr;
 	uint32_t minor; /* negotiated ABI; 0 before INIT */
+	bool bufpools; /* the kernel has buffer pools */
 	bool by_uring; /* requests come by the ring */
+	bool zero_copy; /* and their data need not be copied */
 	bool ready; /* the file can be used */
 	bool ended; /* the kernel has let go of us */
 	bool failed; /* it ended by an error of ours */
@@ -94,7 +104,7 @@ void session_negotiated(struct session *s, bool io_uring);
 /* The ring is registered: the file can be used. */
 void session_ring_settled(struct session *s);
 
-/* The ring could not be set up: /dev/fuse serves, or it is an error. */
-void session_ring_failed(struct session *s, int err);
+/* @what of the ring failed: /dev/fuse serves, or it is an error. */
+void session_ring_failed(struct session *s, const char *what, int err);
 
 #endif

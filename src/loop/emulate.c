@@ -13,6 +13,12 @@
 
 #include "loop/uring.h"
 
+static bool for_hook(const struct io_uring_sqe *sqe)
+{
+	return sqe->opcode == IORING_OP_URING_CMD ||
+	       sqe->opcode == IORING_OP_READ_FIXED ||
+	       sqe->opcode == IORING_OP_WRITE_FIXED;
+}
 
 static int carry_out(struct uring *u, const struct io_uring_sqe *sqe)
 {
@@ -23,6 +29,8 @@ static int carry_out(struct uring *u, const struct io_uring_sqe *sqe)
 	if (sqe->flags & IOSQE_FIXED_FILE)
 		fd = u->emu.files[fd];
 	switch (sqe->opcode) {
+	case IORING_OP_NOP:
+		return 0;
 	case IORING_OP_READ:
 		ret = pread(fd, addr, sqe->len, (off_t)sqe->off);
 		break;
@@ -59,7 +67,7 @@ void uring_emulate(struct uring *u)
 		const struct io_uring_sqe *sqe = &u->emu.sqes[i].sqe;
 		struct op *op = (struct op *)(uintptr_t)sqe->user_data;
 
-		if (sqe->opcode == IORING_OP_URING_CMD && u->emu.cmd_hook)
+		if (for_hook(sqe) && u->emu.cmd_hook)
 			u->emu.cmd_hook(u->emu.cmd_arg, sqe, op);
 		else
 			uring_post(u, op, carry_out(u, sqe));

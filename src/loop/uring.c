@@ -28,6 +28,8 @@
 #include "loop/log.h"
 #include "loop/uring.h"
 
+#define URING_CMD_FIXED (1 << 0) /* IORING_URING_CMD_FIXED, Linux 6.0 */
+
 /* Batches in one drain before other events get their turn. */
 #define DRAIN_ROUNDS 64
 
@@ -166,6 +168,25 @@ void uring_remove_file(struct uring *u, int slot)
 	u->files_used[slot / 64] &= ~(1ULL << (slot % 64));
 }
 
+int uring_make_buffers(struct uring *u, unsigned int n)
+{
+	return u->emulated ? 0 : io_uring_register_buffers_sparse(&u->ring, n);
+}
+
+int uring_set_buffer(struct uring *u, unsigned int index, void *addr,
+		     size_t len)
+{
+	struct iovec iov = { addr, len };
+	__u64 tag = 0;
+	int ret;
+
+	if (u->emulated)
+		return 0;
+	ret = io_uring_register_buffers_update_tag(&u->ring, index, &iov, &tag,
+						   1);
+	return ret < 0 ? ret : 0;
+}
+
 static struct uring_sqe128 nowhere;
 
 /* The result of io_uring_enter; some errors leave what is queued queued. */
@@ -221,15 +242,23 @@ static struct io_uring_sqe *prep_slot(struct uring *u, struct op *op,
 }
 
 void uring_read(struct uring *u, struct op *op, int slot, void *buf,
-		uint32_t len, uint64_t offset)
+		uint32_t len, uint64_t offset, unsigned int fixed)
 {
-	prep_slot(u, op, IORING_OP_READ, slot, buf, len, offset);
+	int opcode = fixed ? IORING_OP_READ_FIXED : IORING_OP_READ;
+	struct io_uring_sqe *sqe;
+
+	sqe = prep_slot(u, op, opcode, slot, buf, len, offset);
+	sqe->buf_index = fixed ? (uint16_t)(fixed - 1) : 0;
 }
 
 void uring_write(struct uring *u, struct op *op, int slot, const void *buf,
-		 uint32_t len, uint64_t offset)
+		 uint32_t len, uint64_t offset, unsigned int fixed)
 {
-	prep_slot(u, op, IORING_OP_WRITE, slot, buf, len, offset);
+	int opcode = fixed ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
+	struct io_uring_sqe *sqe;
+
+	sqe = prep_slot(u, op, opcode, slot, buf, len, offset);
+	sqe->buf_index = fixed ? (uint16_t)(fixed - 1) : 0;
 }
 
 void uring_fsync(struct uring *u, struct op *op, int slot, bool datasync)
@@ -254,6 +283,11 @@ void uring_ftruncate(struct uring *u, struct op *op, int slot, uint64_t len)
 	prep_slot(u, op, URING_OP_FTRUNCATE, slot, NULL, 0, len);
 }
 
+void uring_nop(struct uring *u, struct op *op)
+{
+	prep(u, op, IORING_OP_NOP, -1, NULL, 0, 0);
+}
+
 void uring_statx(struct uring *u, struct op *op, int fd, struct statx *buf)
 {
 	struct io_uring_sqe *sqe;
@@ -264,12 +298,16 @@ void uring_statx(struct uring *u, struct op *op, int fd, struct statx *buf)
 }
 
 void *uring_cmd(struct uring *u, struct op *op, int slot, uint32_t cmd_op,
-		const struct iovec *iov, uint32_t iovs)
+		const struct iovec *iov, uint32_t iovs, unsigned int fixed)
 {
 	struct io_uring_sqe *sqe;
 
 	sqe = prep_slot(u, op, IORING_OP_URING_CMD, slot, iov, iovs, 0);
 	sqe->cmd_op = cmd_op;
+	if (fixed) { /* the place of uring_cmd_flags, which liburing 2.3 lacks */
+		sqe->rw_flags = URING_CMD_FIXED;
+		sqe->buf_index = (uint16_t)(fixed - 1);
+	}
 	memset(sqe->cmd, 0, 80);
 	return sqe->cmd;
 }

@@ -27,7 +27,8 @@ struct uring_sqe128 {
 /*
  * Where there is no io_uring to be had, the SQEs are carried out one by one
  * with the system calls they stand for (emulate.c). cmd_hook takes the
- * IORING_OP_URING_CMDs; unit tests put their kernel there.
+ * IORING_OP_URING_CMDs, and what uses a registered buffer; unit tests put their
+ * kernel there.
  */
 struct uring_emulation {
 	struct uring_sqe128 *sqes;
@@ -69,20 +70,33 @@ void uring_exit(struct uring *u);
 int uring_add_file(struct uring *u, int fd);
 void uring_remove_file(struct uring *u, int slot);
 
-/* Queues one SQE each; @slot is from uring_add_file(). Sizes in bytes. */
+/*
+ * Makes a table of @n registered buffers, all empty, once; returns 0 or
+ * -errno. uring_set_buffer() fills one: memory that is pinned from then on.
+ */
+int uring_make_buffers(struct uring *u, unsigned int n);
+int uring_set_buffer(struct uring *u, unsigned int index, void *addr,
+		     size_t len);
+
+/*
+ * Queues one SQE each; @slot is from uring_add_file(). Sizes in bytes. @fixed
+ * is 0, or 1 + the index of the registered buffer that @buf lies in.
+ */
 void uring_read(struct uring *u, struct op *op, int slot, void *buf,
-		uint32_t len, uint64_t offset);
+		uint32_t len, uint64_t offset, unsigned int fixed);
 void uring_write(struct uring *u, struct op *op, int slot, const void *buf,
-		 uint32_t len, uint64_t offset);
+		 uint32_t len, uint64_t offset, unsigned int fixed);
 void uring_fsync(struct uring *u, struct op *op, int slot, bool datasync);
 void uring_fallocate(struct uring *u, struct op *op, int slot, int mode,
 		     uint64_t offset, uint64_t len);
 void uring_ftruncate(struct uring *u, struct op *op, int slot, uint64_t len);
+/* Does nothing; completes behind what failed at once before it. */
+void uring_nop(struct uring *u, struct op *op);
 /* @fd is a descriptor, not a slot: the kernel offers no other way. */
 void uring_statx(struct uring *u, struct op *op, int fd, struct statx *buf);
 /* A command for the file itself; returns its 80 zeroed bytes to fill in. */
 void *uring_cmd(struct uring *u, struct op *op, int slot, uint32_t cmd_op,
-		const struct iovec *iov, uint32_t iovs);
+		const struct iovec *iov, uint32_t iovs, unsigned int fixed);
 
 /* Completes @op with @res in this or the next drain, never at once. */
 void uring_post(struct uring *u, struct op *op, int res);

@@ -111,12 +111,29 @@ static void complete_first(struct uring *u, struct op *op, int res)
 	u->ready = op;
 }
 
+/* ADD_QUEUE and ADD_BUFPOOL: answered at once. */
+static bool queue_command(struct fake *f, const struct io_uring_sqe *sqe,
+			  struct op *op)
+{
+	if (sqe->opcode != IORING_OP_URING_CMD ||
+	    (sqe->cmd_op != FUSE_IO_URING_CMD_ADD_QUEUE &&
+	     sqe->cmd_op != FUSE_IO_URING_CMD_ADD_BUFPOOL))
+		return false;
+	complete_first(&f->uring, op, scripted(f, sqe->cmd_op) ?
+					      f->script.res :
+					      -EOPNOTSUPP);
+	return true;
+}
+
 static void command(void *arg, const struct io_uring_sqe *sqe, struct op *op)
 {
 	struct fake *f = arg;
-	struct fake_entry *e = by_op(f, op);
 	const struct fuse_uring_cmd_req *req = (const void *)sqe->cmd;
+	struct fake_entry *e;
 
+	if (queue_command(f, sqe, op))
+		return;
+	e = by_op(f, op);
 	ck_assert(!e->held);
 	ck_assert(sqe->flags & IOSQE_FIXED_FILE);
 	ck_assert_int_eq(f->uring.emu.files[sqe->fd], f->session->fd);

@@ -70,6 +70,8 @@ struct block_req *node_submit(unsigned int i, enum block_type type,
 	req->offset = offset;
 	req->length = length;
 	req->buf = node.buf + at;
+	req->fixed = 0;
+	req->unseen = false;
 	req->done = done;
 	req->user = &node;
 	node.done[i] = false;

@@ -109,7 +109,7 @@ START_TEST(ring_len)
 END_TEST
 
 /* A payload beyond the entry's room, whatever the header's length. */
-START_TEST(ring_payload)
+START_TEST(lie_payload_sizes)
 {
 	static const uint32_t sizes[] = { FAKE_MAX_WRITE + 1,
 					  FAKE_MAX_WRITE + 4096,
@@ -238,7 +238,7 @@ Suite *suite_lies(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, dev_len, 0, op_cases_n);
 	tcase_add_loop_test(tc, ring_len, 0, op_cases_n);
-	tcase_add_loop_test(tc, ring_payload, 0, op_cases_n);
+	tcase_add_loop_test(tc, lie_payload_sizes, 0, op_cases_n);
 	tcase_add_loop_test(tc, ring_payload_eats_argument, 0, op_cases_n);
 	tcase_add_loop_test(tc, whole_payload, 0, FAKE_WAYS);
 	tcase_add_test(tc, dev_larger_than_buffer);

@@ -81,7 +81,7 @@ START_TEST(more_than_room)
 	ck_assert_int_ge(slot, 0);
 	for (i = 0; i < OPS; i++)
 		uring_read(&u, &probes[i].op, slot, probes[i].buf, 512,
-			   i * 512);
+			   i * 512, 0);
 	ck_assert_uint_eq(completed, 0); /* none before the drain */
 	wait_for(OPS);
 	for (i = 0; i < OPS; i++) {
@@ -107,7 +107,7 @@ START_TEST(kinds)
 	if (!there)
 		return;
 	slot = uring_add_file(&u, fd);
-	uring_write(&u, &probes[0].op, slot, "hello", 5, 3);
+	uring_write(&u, &probes[0].op, slot, "hello", 5, 3, 0);
 	wait_for(1);
 	ck_assert_int_eq(probes[0].res, 5);
 	image_check("hello", 5, 3);
@@ -130,11 +130,11 @@ START_TEST(kinds)
 		ck_assert_int_eq(probes[5].res, 0);
 		ck_assert_uint_eq(image_size(), 77);
 	}
-	uring_read(&u, &probes[6].op, slot, probes[6].buf, 10, 1 << 20);
+	uring_read(&u, &probes[6].op, slot, probes[6].buf, 10, 1 << 20, 0);
 	wait_for(7);
 	ck_assert_int_eq(probes[6].res, 0);
 	uring_remove_file(&u, slot);
-	uring_read(&u, &probes[7].op, slot, probes[7].buf, 10, 0);
+	uring_read(&u, &probes[7].op, slot, probes[7].buf, 10, 0, 0);
 	wait_for(8);
 	ck_assert_int_eq(probes[7].res, -EBADF);
 }
@@ -237,7 +237,7 @@ START_TEST(commands)
 	u.emu.cmd_hook = hook;
 	u.emu.cmd_arg = &seen;
 	for (i = 0; i < 10; i++) {
-		cmd = uring_cmd(&u, &probes[i].op, 7, 42, iov, 2);
+		cmd = uring_cmd(&u, &probes[i].op, 7, 42, iov, 2, 0);
 		ck_assert(!memcmp(cmd, seen_zero, 80));
 		memset(cmd, 'c', 80);
 	}
@@ -249,7 +249,7 @@ START_TEST(commands)
 	ck_assert_uint_eq(seen.len, 2);
 	ck_assert(seen_cmd[0] == 'c' && seen_cmd[79] == 'c');
 	u.emu.cmd_hook = NULL;
-	uring_cmd(&u, &probes[10].op, 7, 42, iov, 2);
+	uring_cmd(&u, &probes[10].op, 7, 42, iov, 2, 0);
 	wait_for(11);
 	ck_assert_int_eq(probes[10].res, -EOPNOTSUPP);
 }
@@ -269,7 +269,7 @@ START_TEST(in_the_loop)
 	slot = uring_add_file(&u, fd);
 	for (i = 0; i < OPS; i++)
 		uring_read(&u, &probes[i].op, slot, probes[i].buf, 512,
-			   i * 512);
+			   i * 512, 0);
 	for (turns = 0; completed < OPS && turns < 10000; turns++) {
 		ev_run(loop.ev, EVRUN_NOWAIT);
 		usleep(turns ? 1000 : 0);

@@ -43,7 +43,8 @@ int qcow2_open_file(struct qcow2 *q)
 				      .format = "raw",
 				      .read_only = opt->read_only,
 				      .no_lock = opt->no_lock,
-				      .cache = cache_mode(opt) };
+				      .cache = cache_mode(opt),
+				      .bounce = opt->bounce };
 	struct stat st;
 
 	if (stat(opt->path, &st)) {
@@ -163,7 +164,8 @@ static int open_data(struct qcow2 *q)
 				     .read_only = q->b->opt.read_only,
 				     .growable = !q->b->opt.read_only,
 				     .no_lock = q->b->opt.no_lock,
-				     .cache = cache_mode(&q->b->opt) };
+				     .cache = cache_mode(&q->b->opt),
+				     .bounce = q->b->opt.bounce };
 	struct stat st;
 	char *name = q->data_path;
 
@@ -258,7 +260,8 @@ static int open_backing(struct qcow2 *q)
 				       .cache = opt->cache,
 				       .backing_format = opt->backing_format,
 				       .metadata_cache = BACKING_CACHE,
-				       .chain = &chain };
+				       .chain = &chain,
+				       .bounce = opt->bounce };
 	char *name;
 	int ret;
 

@@ -54,6 +54,7 @@ static void read_old(struct qcow2_task *t, uint64_t from, uint64_t to,
 	t->r.pos = from;
 	t->r.end = to;
 	t->r.buf = buf;
+	t->r.guest = false;
 	t->r.done = done;
 	qcow2_read(t);
 }

@@ -28,6 +28,7 @@ static int write_zeros(struct qcow2_task *t, uint64_t length)
 	t->w.pos = t->z.pos;
 	t->w.end = t->z.pos + length;
 	t->w.src = NULL;
+	t->w.guest = false;
 	t->w.copy = false;
 	t->w.done = written;
 	qcow2_write(t);
@@ -236,6 +237,7 @@ static void request_step(struct qcow2_job *job)
 		qcow2_finish(t, ret);
 	} else if (req->type == BLOCK_ALLOCATE) {
 		t->w.src = NULL;
+		t->w.guest = false;
 		t->w.copy = true;
 		t->w.done = request_over;
 		t->w.pos = req->offset;

@@ -86,9 +86,20 @@ static void child_done(struct block_req *req)
 void qcow2_child(struct qcow2_job *job, struct block *b, enum block_type type,
 		 void *buf, uint64_t length, uint64_t offset)
 {
+	static const struct block_req plain;
+
+	qcow2_child_like(job, b, type, &plain, buf, length, offset);
+}
+
+void qcow2_child_like(struct qcow2_job *job, struct block *b,
+		      enum block_type type, const struct block_req *like,
+		      void *buf, uint64_t length, uint64_t offset)
+{
 	job->child.type = type;
 	job->child.flags = 0;
 	job->child.buf = buf;
+	job->child.fixed = like->fixed;
+	job->child.unseen = like->unseen;
 	job->child.length = length;
 	job->child.offset = offset;
 	job->child.done = child_done;

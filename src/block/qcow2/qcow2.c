@@ -63,6 +63,7 @@ static void start_simple(struct qcow2_task *t)
 void qcow2_start(struct qcow2_task *t)
 {
 	t->submitting = true;
+	t->req->scratch = t;
 	switch (t->req->type) {
 	case BLOCK_READ:
 		qcow2_read_request(t);

@@ -180,9 +180,11 @@ struct qcow2_task {
 	/* read.c */
 	struct {
 		uint64_t pos, end;
-		uint8_t *buf;
+		uint8_t *buf; /* of pos */
+		bool guest; /* it lies in the request's */
 		void (*done)(struct qcow2_task *t);
 		uint64_t length; /* of the child request */
+		uint64_t missing; /* bytes at pos that nobody has */
 		uint64_t packed; /* compressed descriptor */
 	} r;
 
@@ -190,6 +192,7 @@ struct qcow2_task {
 	struct {
 		uint64_t pos, end;
 		const uint8_t *src; /* of pos; NULL: zeros */
+		bool guest; /* it lies in the request's buffer */
 		void (*done)(struct qcow2_task *t);
 		uint64_t first, count; /* guest clusters that are locked */
 		uint64_t host; /* of the first cluster */
@@ -438,6 +441,10 @@ void qcow2_job_init(struct qcow2 *q, struct qcow2_job *job,
 /* Lets @job wait for a request to @b; its result is job->child.result. */
 void qcow2_child(struct qcow2_job *job, struct block *b, enum block_type type,
 		 void *buf, uint64_t length, uint64_t offset);
+/* The same with a buffer that lies where the one of @like does. */
+void qcow2_child_like(struct qcow2_job *job, struct block *b,
+		      enum block_type type, const struct block_req *like,
+		      void *buf, uint64_t length, uint64_t offset);
 uint8_t *qcow2_take_buffer(struct qcow2 *q, struct qcow2_job *job);
 void qcow2_give_buffer(struct qcow2 *q, uint8_t *buffer);
 int qcow2_pools_init(struct qcow2 *q);

@@ -2,6 +2,9 @@
  * Reads: a range is cut into runs of the same kind, and a run that is
  * contiguous in the file is one request straight into the caller's buffer.
  * Guest reads and the reads of copy on write come here.
+ *
+ * Of an unseen request (zero-copy), runs of data go straight to where it
+ * wants them; at the first run that must be filled in here, the rest bounces.
  */
 #include "config.h"
 
@@ -25,6 +28,34 @@ static void end_read(struct qcow2_task *t, int error)
 	t->r.done(t);
 }
 
+static void forward(struct qcow2_task *t, uint64_t length)
+{
+	t->r.pos += length;
+	/* An unseen buffer begins at 0, which is no address. */
+	t->r.buf = (uint8_t *)((uintptr_t)t->r.buf + (uintptr_t)length);
+}
+
+static bool is_unseen(const struct qcow2_task *t)
+{
+	return t->r.guest && t->req->unseen;
+}
+
+static void bounced(struct block_req *req, int error)
+{
+	struct qcow2_task *t = req->scratch;
+
+	t->job.error = error;
+	if (!error)
+		t->r.buf = (uint8_t *)req->buf + (t->r.pos - req->offset);
+	read_step(&t->job);
+}
+
+static int need_bytes(struct qcow2_task *t)
+{
+	block_bounce(t->req, t->r.pos - t->req->offset, bounced);
+	return QCOW2_WAIT;
+}
+
 static void child_done(struct qcow2_job *job)
 {
 	struct qcow2_task *t = QCOW2_TASK(job);
@@ -37,11 +68,9 @@ static void child_done(struct qcow2_job *job)
 		end_read(t, job->error);
 		return;
 	}
-	/* What the file or the backing file does not have reads as zeros. */
 	got = (uint64_t)job->child.result;
-	memset(t->r.buf + got, 0, t->r.length - got);
-	t->r.pos += t->r.length;
-	t->r.buf += t->r.length;
+	t->r.missing = t->r.length - got;
+	forward(t, got);
 	read_step(job);
 }
 
@@ -52,33 +81,49 @@ static int read_child(struct qcow2_task *t, struct block *b, uint64_t length,
 	t->job.step = child_done;
 	if (b != t->job.q->backing)
 		qcow2_hold(t);
-	qcow2_child(&t->job, b, BLOCK_READ, t->r.buf, length, offset);
+	if (t->r.guest)
+		qcow2_child_like(&t->job, b, BLOCK_READ, t->req, t->r.buf,
+				 length, offset);
+	else
+		qcow2_child(&t->job, b, BLOCK_READ, t->r.buf, length, offset);
 	return QCOW2_WAIT;
 }
 
-static void skip(struct qcow2_task *t, uint64_t length)
+static int read_zeros(struct qcow2_task *t, uint64_t length)
 {
-	t->r.pos += length;
-	t->r.buf += length;
+	if (is_unseen(t))
+		return need_bytes(t);
+	memset(t->r.buf, 0, length);
+	forward(t, length);
+	return 0;
+}
+
+static int read_packed(struct qcow2_task *t, const struct qcow2_map *map)
+{
+	struct qcow2 *q = t->job.q;
+	int ret;
+
+	if (is_unseen(t))
+		return need_bytes(t);
+	ret = qcow2_unpack(t, map->host);
+	if (ret)
+		return ret;
+	memcpy(t->r.buf, q->unpack_out + qcow2_in_cluster(q, t->r.pos),
+	       map->length);
+	forward(t, map->length);
+	return 0;
 }
 
 static int read_run(struct qcow2_task *t, const struct qcow2_map *map)
 {
 	struct qcow2 *q = t->job.q;
 	uint64_t below;
-	int ret;
 
 	switch (map->kind) {
 	case QCOW2_DATA:
 		return read_child(t, q->data, map->length, map->host);
 	case QCOW2_PACKED:
-		ret = qcow2_unpack(t, map->host);
-		if (ret)
-			return ret;
-		memcpy(t->r.buf,
-		       q->unpack_out + qcow2_in_cluster(q, t->r.pos),
-		       map->length);
-		break;
+		return read_packed(t, map);
 	case QCOW2_UNALLOCATED:
 		below = qcow2_backing_left(q, t->r.pos);
 		if (below)
@@ -87,10 +132,18 @@ static int read_run(struct qcow2_task *t, const struct qcow2_map *map)
 					  t->r.pos);
 		/* fall through */
 	default:
-		memset(t->r.buf, 0, map->length);
+		return read_zeros(t, map->length);
 	}
-	skip(t, map->length);
-	return 0;
+}
+
+/* What the file or the backing file does not have reads as zeros. */
+static int read_missing(struct qcow2_task *t)
+{
+	int ret = read_zeros(t, t->r.missing);
+
+	if (!ret)
+		t->r.missing = 0;
+	return ret;
 }
 
 static void read_step(struct qcow2_job *job)
@@ -100,6 +153,8 @@ static void read_step(struct qcow2_job *job)
 	int ret = job->error;
 
 	job->step = read_step;
+	if (!ret && t->r.missing)
+		ret = read_missing(t);
 	while (!ret && t->r.pos < t->r.end) {
 		ret = qcow2_lookup(job->q, job, t->r.pos, t->r.end - t->r.pos,
 				   &map);
@@ -113,6 +168,7 @@ static void read_step(struct qcow2_job *job)
 void qcow2_read(struct qcow2_task *t)
 {
 	t->job.error = 0;
+	t->r.missing = 0;
 	read_step(&t->job);
 }
 
@@ -131,6 +187,7 @@ void qcow2_read_request(struct qcow2_task *t)
 	t->r.pos = t->req->offset;
 	t->r.end = t->req->offset + t->req->length;
 	t->r.buf = t->req->buf;
+	t->r.guest = true;
 	t->r.done = request_read;
 	qcow2_read(t);
 }

@@ -9,6 +9,9 @@
  *   The guest's clusters are locked; the data and what surrounds it is written
  *   (cow.c); then, in one step, the L2 entries are changed in the cache.
  *
+ * The bytes of an unseen request (zero-copy) go straight into clusters of our
+ * own; at the first chunk of the other kind, the rest bounces.
+ *
  * A lock keeps other changes of these clusters waiting; reads go on with the
  * old mapping, which stays whole until the new one is complete.
  */
@@ -70,6 +73,27 @@ static void advance(struct qcow2_task *t, uint64_t length)
 		t->w.src += length;
 }
 
+static bool is_unseen(const struct qcow2_task *t)
+{
+	return t->w.guest && t->req->unseen;
+}
+
+static void bounced(struct block_req *req, int error)
+{
+	struct qcow2_task *t = req->scratch;
+
+	t->job.error = error;
+	if (!error)
+		t->w.src = (uint8_t *)req->buf + (t->w.pos - req->offset);
+	write_step(&t->job);
+}
+
+static int need_bytes(struct qcow2_task *t)
+{
+	block_bounce(t->req, t->w.pos - t->req->offset, bounced);
+	return QCOW2_WAIT;
+}
+
 static void in_place_done(struct qcow2_job *job)
 {
 	struct qcow2_task *t = QCOW2_TASK(job);
@@ -96,19 +120,21 @@ static int in_place(struct qcow2_task *t, const struct qcow2_map *map)
 {
 	struct qcow2 *q = t->job.q;
 	uint64_t length = map->length;
-	const uint8_t *src = t->w.src;
 	int ret = check_target(q, map->host, length);
+	uintptr_t src;
 
 	if (ret)
 		return ret;
-	if (!src) {
-		src = q->zeros;
-		length = qcow2_min(length, QCOW2_BUFFER);
-	}
 	t->job.step = in_place_done;
 	qcow2_hold(t);
-	qcow2_child(&t->job, q->data, BLOCK_WRITE, (void *)(uintptr_t)src,
-		    length, map->host);
+	if (t->w.guest) {
+		src = (uintptr_t)t->req->buf + (t->w.pos - t->req->offset);
+		qcow2_child_like(&t->job, q->data, BLOCK_WRITE, t->req,
+				 (void *)src, length, map->host);
+		return QCOW2_WAIT;
+	}
+	qcow2_child(&t->job, q->data, BLOCK_WRITE, q->zeros,
+		    qcow2_min(length, QCOW2_BUFFER), map->host);
 	return QCOW2_WAIT;
 }
 
@@ -191,6 +217,8 @@ static int chunk(struct qcow2_task *t)
 	unsigned int i;
 	int ret;
 
+	if (is_unseen(t))
+		return need_bytes(t);
 	ret = qcow2_table_for(q, &t->job, t->w.pos, &table);
 	if (!ret)
 		ret = qcow2_slice_get(&q->l2,
@@ -433,7 +461,8 @@ void qcow2_write_request(struct qcow2_task *t)
 {
 	t->w.pos = t->req->offset;
 	t->w.end = t->req->offset + t->req->length;
-	t->w.src = t->req->buf;
+	t->w.src = t->req->unseen ? NULL : t->req->buf;
+	t->w.guest = true;
 	t->w.copy = false;
 	t->w.done = request_written;
 	t->job.error = 0;
