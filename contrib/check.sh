@@ -35,7 +35,7 @@ fi
 # The newest kernel, where it can be had and emulated; tests/vm counts in its
 # last line.
 say "Testing on another kernel (make check-vm)"
-VM_LIMIT=${VM_LIMIT:-100} timeout -k 10 300 make -s check-vm >check-vm.log 2>&1
+VM_LIMIT=${VM_LIMIT:-180} timeout -k 10 400 make -s check-vm >check-vm.log 2>&1
 counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' check-vm.log |
   tail -n 1 | tr -dc '0-9 ')
 read -r p f s <<<"${counts:-0 1 0}"
