@@ -67,7 +67,7 @@ use_suite() {
 		-o APT::Sandbox::User= -o Acquire::Languages=none
 		-o Acquire::Retries=0 -o Acquire::http::Timeout=10
 		-o Acquire::https::Timeout=10)
-	timeout "${VM_LIST_LIMIT:-40}" apt-get "${apt[@]}" -q \
+	timeout "${VM_LIST_LIMIT:-20}" apt-get "${apt[@]}" -q \
 		-o APT::Update::Error-Mode=any update >"$work/log" 2>&1
 }
 

@@ -34,8 +34,9 @@ dir=$abs_top_builddir/tests/vm
 # Lines that a healthy kernel does not log.
 ALARM='Kernel panic|\] (WARNING: |BUG: |Oops|kernel BUG at |UBSAN: |KASAN: |INFO: task .* blocked for more|INFO: rcu.*stall|rcu: INFO: .*stall|watchdog: BUG|list_add corruption|list_del corruption|refcount_t: |general protection fault|page allocation failure)|------------\[ cut here \]|Out of memory: Killed'
 
-# What takes time to emulate and proves nothing here, is off.
-CPU=max,la57=off,smap=off,smep=off,pku=off
+# What takes time to emulate and proves nothing here, is off; and CMPXCHG16B,
+# after which QEMU 7.2 was seen to leave garbage in the flags (6.12 in SLUB).
+CPU=max,la57=off,smap=off,smep=off,pku=off,cx16=off
 
 passed=0 failed=0 skipped=0
 
