@@ -35,7 +35,8 @@ void fake_add_answer(struct fake *f, const struct fuse_out_header *out,
 		ck_assert_uint_eq(a->len, 0);
 	a->data = malloc(a->len + 1);
 	ck_assert_ptr_nonnull(a->data);
-	memcpy(a->data, data, a->len);
+	if (a->len)
+		memcpy(a->data, data, a->len);
 }
 
 static void on_ready(struct session *s)
