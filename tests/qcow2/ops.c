@@ -226,8 +226,8 @@ static void check_result(struct ops *ops, struct ops_slot *slot)
 		model_read(ops->model, &want, 1, slot->offset + (uint64_t)bad);
 		complain(ops, slot, "differs at byte",
 			 (int64_t)slot->offset + bad, -1);
-		printf("\tthe byte is 0x%02x, not 0x%02x\n",
-		       slot->data[bad], want);
+		printf("\tthe byte is 0x%02x, not 0x%02x\n", slot->data[bad],
+		       want);
 	}
 }
 

@@ -292,13 +292,11 @@ static void parse_arguments(struct fail *f, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct fail f = {
-		.open.format = "qcow2",
-		.ops = { .seed = 1,
-			 .count = 60,
-			 .flush_weight = 10,
-			 .unseen = 30 }
-	};
+	static struct fail f = { .open.format = "qcow2",
+				 .ops = { .seed = 1,
+					  .count = 60,
+					  .flush_weight = 10,
+					  .unseen = 30 } };
 	struct block *b;
 	unsigned int i;
 

@@ -349,7 +349,7 @@ START_TEST(no_areas)
 }
 END_TEST
 
-/* The raw driver, on a real file. */
+/* Real drivers: raw, on a real file, and null. */
 static void setup_raw(void)
 {
 	capture_start();
@@ -457,6 +457,26 @@ START_TEST(raw_errors)
 }
 END_TEST
 
+/* The null driver makes zeros, which somebody must put there. */
+START_TEST(null_zeros)
+{
+	const struct block_options opt = { .path = "null:size=4M",
+					   .format = "null" };
+	uint64_t at;
+
+	open_it(&opt);
+	submit(0, BLOCK_READ, 5000);
+	submit(1, BLOCK_WRITE, 5000);
+	node_drain();
+	over(0, 5000);
+	over(1, 5000);
+	for (at = 0; at < 5000; at++)
+		ck_assert_uint_eq(pages[0][at], 0);
+	ck_assert_uint_eq(pages[0][5000], 0xee);
+	ck_assert_uint_eq(bounce_count(bo), 1);
+}
+END_TEST
+
 /* In a registered pool bytes have an address: fixed, and to be seen. */
 START_TEST(raw_registered)
 {
@@ -493,7 +513,7 @@ Suite *suite_bounce(void)
 	tcase_add_test(tc, trim);
 	tcase_add_test(tc, nested);
 	tcase_add_test(tc, no_areas);
-	tc = tcase_create("raw");
+	tc = tcase_create("drivers");
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, setup_raw, teardown_raw);
@@ -501,5 +521,6 @@ Suite *suite_bounce(void)
 	tcase_add_loop_test(tc, raw_refused, 0, 4);
 	tcase_add_loop_test(tc, raw_errors, 0, 4);
 	tcase_add_loop_test(tc, raw_registered, 0, 4);
+	tcase_add_test(tc, null_zeros);
 	return s;
 }
