@@ -41,14 +41,15 @@ static uint8_t *find(unsigned int index, uint64_t addr, uint64_t len,
 }
 
 /* What a kernel may do instead of all that was asked. */
-static int64_t whim(int fd, uint64_t *len)
+static int64_t whim(int fd, uint64_t *len, bool address)
 {
 	int error = 0;
 
 	if (rng_chance(&rng, 1, 32))
 		return -EAGAIN;
-	/* Pages that are not aligned, for direct I/O. */
-	if (fcntl(fd, F_GETFL) & O_DIRECT && rng_chance(&rng, 1, 4)) {
+	/* Pages that are not aligned, for direct I/O, and nobody could know. */
+	if (!address && fcntl(fd, F_GETFL) & O_DIRECT &&
+	    rng_chance(&rng, 1, 4)) {
 		unseen_stats.refused++;
 		return -EINVAL;
 	}
@@ -71,7 +72,7 @@ static void hook(void *arg, const struct io_uring_sqe *sqe, struct op *op)
 	if (reads || sqe->opcode == IORING_OP_WRITE_FIXED) {
 		at = find(sqe->buf_index, sqe->addr, len,
 			  reads ? BLOCK_READ : BLOCK_WRITE);
-		ret = at ? whim(fd, &len) : -EFAULT;
+		ret = at ? whim(fd, &len, slots[sqe->buf_index].base) : -EFAULT;
 	}
 	if (!ret) {
 		ret = reads ? pread(fd, at, len, (off_t)sqe->off)
