@@ -43,20 +43,26 @@ static uint8_t *find(unsigned int index, uint64_t addr, uint64_t len,
 /* What a kernel may do instead of all that was asked. */
 static int64_t whim(int fd, uint64_t *len, bool address)
 {
+	bool direct = fcntl(fd, F_GETFL) & O_DIRECT;
+	uint64_t less;
 	int error = 0;
 
 	if (rng_chance(&rng, 1, 32))
 		return -EAGAIN;
 	/* Pages that are not aligned, for direct I/O, and nobody could know. */
-	if (!address && fcntl(fd, F_GETFL) & O_DIRECT &&
-	    rng_chance(&rng, 1, 4)) {
+	if (!address && direct && rng_chance(&rng, 1, 4)) {
 		unseen_stats.refused++;
 		return -EINVAL;
 	}
 	if (memdisk_fails(&error))
 		return error ? -error : -EIO;
-	if (*len > 1 && rng_chance(&rng, 1, 8))
-		*len = 1 + rng_below(&rng, *len - 1);
+	if (rng_chance(&rng, 7, 8))
+		return 0;
+	less = rng_below(&rng, *len);
+	if (direct)
+		less -= less % 4096;
+	if (less)
+		*len = less;
 	return 0;
 }
 
