@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/bounce.h"
 #include "capture.h"
@@ -464,6 +465,34 @@ START_TEST(end_with_pending)
 }
 END_TEST
 
+/* The end comes while some wait for an area: all of them end. */
+START_TEST(end_while_waiting)
+{
+	uint8_t data[4096] = { 'd' };
+	unsigned int i, ended = 0;
+
+	start(FAKE_ZERO_COPY + _i);
+	driver.hold = driver.bounce = true;
+	for (i = 0; i < FAKE_ENTRIES; i++)
+		send_write(i, i * 8192, data, sizeof(data));
+	fake_run(f);
+	ck_assert_uint_gt(driver.held_n, 0);
+	ck_assert_uint_lt(driver.held_n, FAKE_ENTRIES);
+	close(f->fd);
+	f->fd = -1;
+	fake_run(f);
+	ck_assert(f->session->ended);
+	for (; driver.held_n; ended++) {
+		ck_assert_uint_eq(f->ended, 0);
+		driver_finish(0);
+		fake_run(f);
+	}
+	ck_assert_uint_eq(ended, FAKE_ENTRIES);
+	ck_assert_uint_eq(f->ended, 1);
+	ck_assert_uint_eq(f->commits, 0);
+}
+END_TEST
+
 #define RESULTS 6
 
 Suite *suite_zero_copy(void)
@@ -484,5 +513,6 @@ Suite *suite_zero_copy(void)
 	tcase_add_loop_test(tc, sizes, 0, FAKE_MODES);
 	tcase_add_loop_test(tc, trim, FAKE_POOL, FAKE_MODES);
 	tcase_add_loop_test(tc, end_with_pending, 0, 4);
+	tcase_add_loop_test(tc, end_while_waiting, 0, 2);
 	return s;
 }
