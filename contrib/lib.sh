@@ -3,6 +3,7 @@
 build_packages='build-essential autoconf automake pkg-config libev-dev liburing-dev zlib1g-dev libzstd-dev'
 demo_packages='e2fsprogs util-linux'
 check_packages='check fio qemu-utils e2fsprogs xfsprogs fuse3 valgrind mandoc util-linux'
+vm_packages='qemu-system-x86 busybox-static cpio kmod xz-utils debian-archive-keyring'
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -36,6 +37,11 @@ install() {
     die "apt-get install failed"
   }
   rm -f "${TMPDIR:-/tmp}/rawfuse-apt.$$"
+}
+
+# try_to_install PACKAGE...: the same, for what can be done without.
+try_to_install() {
+  (install "$@") || say "Without $*"
 }
 
 # Asks the kernel for FUSE and FUSE over io_uring, as far as we may.

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "cli/daemon.h"
+#include "fuse/backing.h"
 #include "fuse/dev.h"
 #include "fuse/ring.h"
 #include "life.h"
@@ -42,8 +43,11 @@ struct life {
 	bool stopping; /* a first signal came */
 	bool detached; /* the mount has been detached, lazily */
 	bool aborted;
+	bool told; /* the kernel knows the size, or need not be told */
+	bool past_end; /* it must be told again */
+	bool past_end_said;
 	ev_signal term, intr, usr1, hup;
-	ev_child undo;
+	ev_child undo, teller;
 	ev_timer grace, last_resort;
 };
 
@@ -173,9 +177,9 @@ static void ignore_cb(struct ev_loop *ev, ev_signal *w, int revents)
 	(void)revents;
 }
 
-static void on_ready(struct session *s)
+static void announce(struct life *l)
 {
-	struct life *l = s->arg;
+	struct session *s = l->session;
 
 	log_trace(TRACE_LIFE, "ready");
 	if (l->options->pidfile && daemon_write_pidfile(l->options->pidfile)) {
@@ -185,6 +189,74 @@ static void on_ready(struct session *s)
 	if (l->ready_fd >= 0)
 		daemon_ready(l->ready_fd);
 	l->ready_fd = -1;
+}
+
+static bool start_teller(struct life *l)
+{
+	pid_t pid = mount_tell_start(l->mount, l->session->block->size,
+				     !l->told);
+
+	if (pid < 0) {
+		log_warnx("%s: writeback cache: %s", l->mount->path,
+			  strerror(-pid));
+		return false;
+	}
+	l->past_end = false;
+	l->session->teller = pid;
+	ev_child_set(&l->teller, pid, 0);
+	ev_child_start(l->loop->ev, &l->teller);
+	return true;
+}
+
+static void told_cb(struct ev_loop *ev, ev_child *w, int revents)
+{
+	struct life *l = w->data;
+	int err = WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : ECHILD;
+	bool first = !l->told;
+
+	(void)revents;
+	ev_child_stop(ev, w);
+	l->mount->teller = l->session->teller = 0;
+	l->told = true;
+	if (l->session->ended || l->aborted)
+		return;
+	if (err && !l->detached)
+		log_warnx("%s: writeback cache: the size could not be set: %s",
+			  l->mount->path, strerror(err));
+	if (first && err)
+		session_break(l->session);
+	else if (first)
+		announce(l);
+	if (l->past_end && !l->detached)
+		start_teller(l);
+}
+
+static void on_ready(struct session *s)
+{
+	struct life *l = s->arg;
+
+	/* Two requests: one is read while the other is copied. */
+	mount_read_ahead(l->mount, 2 * (s->cfg.max_write >> 10));
+	l->mount->keeps_writes = s->writeback;
+	l->told = !s->writeback;
+	if (l->told)
+		announce(l);
+	else if (!start_teller(l))
+		session_break(s);
+}
+
+static void on_past_end(struct session *s)
+{
+	struct life *l = s->arg;
+
+	l->past_end = true;
+	if (!l->past_end_said)
+		log_warnx("%s: a write past the end was refused after it had "
+			  "been taken into the writeback cache",
+			  l->mount->path);
+	l->past_end_said = true;
+	if (!ev_is_active(&l->teller) && !l->detached && !l->aborted)
+		start_teller(l);
 }
 
 static void on_end(struct session *s)
@@ -251,9 +323,10 @@ static void start_watchers(struct life *l)
 	watch(l, &l->usr1, report_cb, SIGUSR1);
 	watch(l, &l->hup, l->options->foreground ? stop_cb : ignore_cb, SIGHUP);
 	ev_child_init(&l->undo, undo_cb, 0, 0);
+	ev_child_init(&l->teller, told_cb, 0, 0);
 	ev_init(&l->grace, grace_cb);
 	ev_init(&l->last_resort, last_resort_cb);
-	l->undo.data = l->grace.data = l->last_resort.data = l;
+	l->undo.data = l->teller.data = l->grace.data = l->last_resort.data = l;
 }
 
 static void stop_watchers(struct life *l)
@@ -263,6 +336,7 @@ static void stop_watchers(struct life *l)
 	unwatch(l, &l->usr1);
 	unwatch(l, &l->hup);
 	ev_child_stop(l->loop->ev, &l->undo);
+	ev_child_stop(l->loop->ev, &l->teller);
 	ev_timer_stop(l->loop->ev, &l->grace);
 	ev_timer_stop(l->loop->ev, &l->last_resort);
 }
@@ -280,6 +354,7 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	s->on_ready = on_ready;
 	s->on_end = on_end;
 	s->on_broken = on_broken;
+	s->on_past_end = on_past_end;
 	l.loop->on_lost = on_lost;
 	l.loop->on_quiet = on_quiet;
 	signal(SIGPIPE, SIG_IGN);
@@ -290,5 +365,6 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	life_hold_signals(true);
 	stop_watchers(&l);
 	dev_stop(s->dev);
+	backing_stop(s);
 	return s->failed;
 }

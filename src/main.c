@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "block/bounce.h"
@@ -17,6 +19,7 @@
 #include "cli/options.h"
 #include "cli/probe.h"
 #include "cli/version.h"
+#include "fuse/backing.h"
 #include "life.h"
 #include "loop/log.h"
 
@@ -37,6 +40,8 @@ static struct session_config session_config(const struct options *o,
 		.buffer_pool = o->buffer_pool,
 		.zero_copy = o->zero_copy,
 		.allow_other = m->others,
+		.writeback = o->writeback_cache,
+		.passthrough = o->passthrough,
 	};
 }
 
@@ -95,7 +100,14 @@ static int serve(struct server *srv, struct block *b)
 		.others = o->allow_other,
 	};
 	struct session_config cfg;
+	struct stat st;
 
+	if (!backing_permitted(b, o->passthrough, o->writeback_cache))
+		return EXIT_FAILURE;
+	/* Now: the image may be hidden by the mount. */
+	if (stat(o->image, &st))
+		clock_gettime(CLOCK_REALTIME, &st.st_mtim);
+	mo.mtime = st.st_mtim;
 	life_hold_signals(true);
 	if (mount_start(&srv->mount, &mo))
 		return EXIT_FAILURE;

@@ -67,8 +67,9 @@ static void report_image(const struct session *s)
 		used += (size_t)snprintf(line + used, sizeof(line) - used,
 					 " %s=%llu", block_type_name(i),
 					 (ull)b->stats.requests[i]);
-	log_info("image: driver=%s size=%llu direct=%s waited=%llu%s",
+	log_info("image: driver=%s size=%llu direct=%s%s waited=%llu%s",
 		 b->driver->name, (ull)b->size, b->direct ? "yes" : "no",
+		 s->backing_id ? " passthrough=yes" : "",
 		 (ull)b->stats.waited, line);
 }
 

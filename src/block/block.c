@@ -474,3 +474,18 @@ int block_pwrite(struct block *b, const void *buf, uint64_t len,
 		return (int)ret;
 	return (uint64_t)ret == len ? 0 : -ENOSPC;
 }
+
+int block_backing_fd(struct block *b)
+{
+	return b->driver->backing_fd ? b->driver->backing_fd(b) : -1;
+}
+
+void block_behind(struct block *b)
+{
+	struct stat st;
+
+	if (b->exclusive || fstat(block_backing_fd(b), &st))
+		return;
+	b->size = (uint64_t)st.st_size;
+	b->write_seq++;
+}

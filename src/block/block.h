@@ -91,6 +91,8 @@ struct block_driver {
 	int (*open)(struct block *b);
 	/* Takes one request; it ends in block_complete(), not before return. */
 	void (*submit)(struct block *b, struct block_req *req);
+	/* Of a regular file that is the whole image; or -1. May be NULL. */
+	int (*backing_fd)(struct block *b);
 	/*
 	 * Nothing is in flight. Frees all; returns 0 or -errno if something
 	 * could not be made stable.
@@ -145,6 +147,7 @@ struct block {
 	uint32_t granule, hole_granule;
 	uint32_t buf_align; /* of a buffer that counts as aligned */
 	bool direct; /* O_DIRECT is in use */
+	bool lent; /* the kernel has the file, too, and its locks with it */
 	bool lost; /* a flush failed: what was written may be gone */
 
 	/* block.c's: */
@@ -200,6 +203,15 @@ int64_t block_run(struct block *b, struct block_req *req);
 int block_pread(struct block *b, void *buf, uint64_t len, uint64_t offset);
 int block_pwrite(struct block *b, const void *buf, uint64_t len,
 		 uint64_t offset);
+
+/* The descriptor of a regular file that is the whole image; or -1. */
+int block_backing_fd(struct block *b);
+
+/*
+ * The image may have been written behind the back of the block layer: takes
+ * its size anew, and no earlier flush counts.
+ */
+void block_behind(struct block *b);
 
 /*
  * For tests: puts @driver in the place of the one called @name, whose name it

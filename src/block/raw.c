@@ -474,7 +474,8 @@ static void raw_free(struct raw *raw)
 	if (raw->direct_fd >= 0)
 		close(raw->direct_fd);
 	if (raw->host_fd >= 0) {
-		lock_release(raw->host_fd);
+		if (!raw->block->lent)
+			lock_release(raw->host_fd);
 		close(raw->host_fd);
 	}
 	free(raw);
@@ -524,10 +525,18 @@ static int raw_close(struct block *b)
 	return ret;
 }
 
+static int raw_backing_fd(struct block *b)
+{
+	struct raw *raw = b->state;
+
+	return raw->device ? -1 : raw->host_fd;
+}
+
 const struct block_driver block_raw = {
 	.name = "raw",
 	.past_end = true,
 	.open = raw_open,
 	.submit = raw_submit,
+	.backing_fd = raw_backing_fd,
 	.close = raw_close,
 };

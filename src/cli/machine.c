@@ -58,6 +58,16 @@ unsigned long machine_max_request(void)
 	return pages * (unsigned long)sysconf(_SC_PAGESIZE);
 }
 
+bool machine_initial_userns(void)
+{
+	unsigned long inside = 1, outside = 1, count = 0;
+	char line[64];
+
+	return !read_line("/proc/self/uid_map", line, sizeof(line)) ||
+	       (sscanf(line, "%lu %lu %lu", &inside, &outside, &count) == 3 &&
+		!inside && !outside && count == UINT32_MAX);
+}
+
 const char *machine_why_no_io_uring(int err)
 {
 	char line[16];

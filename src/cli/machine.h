@@ -2,6 +2,8 @@
 #ifndef RAWFUSE_CLI_MACHINE_H
 #define RAWFUSE_CLI_MACHINE_H
 
+#include <stdbool.h>
+
 /*
  * The number of possible CPUs (/sys/devices/system/cpu/possible): the kernel
  * has one FUSE queue for each. 0 if sysfs does not tell; a guess too low would
@@ -14,6 +16,9 @@ unsigned int machine_parse_cpus(const char *list);
 
 /* The bytes of the largest FUSE request the kernel allows. */
 unsigned long machine_max_request(void);
+
+/* False in a user namespace of its own, as rootless containers have. */
+bool machine_initial_userns(void);
 
 /* Why io_uring_setup() failed with @err (positive), and how to allow it. */
 const char *machine_why_no_io_uring(int err);

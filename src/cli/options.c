@@ -66,6 +66,11 @@ static const struct option_spec specs[] = {
 	{ "cache", 0, KIND_CHOICE, "auto|direct|host", AT(cache), 0, 0,
 	  "the image by O_DIRECT or the host's page cache (auto: direct\n"
 	  "where the file system offers it)" },
+	{ "writeback-cache", 0, KIND_FLAG, NULL, AT(writeback_cache), 0, 0,
+	  "the kernel keeps writes until fsync, close, or some seconds" },
+	{ "passthrough", 0, KIND_CHOICE, "off|auto|on", AT(passthrough), 0, 0,
+	  "the kernel itself does a raw image's I/O (off; auto: if it\n"
+	  "is exported read-only)" },
 	{ "no-lock", 0, KIND_FLAG, NULL, AT(no_lock), 0, 0,
 	  "neither take nor honour the locks of QEMU's tools" },
 	{ "allow-other", 0, KIND_CHOICE, "auto|on|off", AT(allow_other), 0, 0,

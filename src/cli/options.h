@@ -23,7 +23,7 @@ enum action {
 struct options {
 	enum action action;
 	const char *image, *mountpoint;
-	bool read_only, foreground, growable, no_lock;
+	bool read_only, foreground, growable, no_lock, writeback_cache;
 	const char *format;
 	const char *snapshot; /* qcow2: name or ID; NULL: the active disk */
 	const char *backing_format; /* where the image records none */
@@ -34,6 +34,7 @@ struct options {
 	uint64_t buffer_pool; /* bytes a queue; 0: auto, UINT64_MAX: off */
 	unsigned int allow_other; /* enum mount_others */
 	unsigned int cache; /* enum block_cache */
+	unsigned int passthrough; /* enum passthrough */
 	uint64_t queue_depth; /* entries a queue */
 	uint64_t max_write; /* bytes */
 	uint64_t grace; /* seconds */

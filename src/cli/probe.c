@@ -102,12 +102,57 @@ static void line(const char *name, const char *value, const char *how)
 		printf("%-22s   -> %s\n", "", how);
 }
 
+static bool has_sys_admin(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3
+	};
+	struct __user_cap_data_struct caps[2] = { { 0 } };
+
+	syscall(SYS_capget, &head, caps);
+	return caps[0].effective >> CAP_SYS_ADMIN & 1;
+}
+
+static void probe_pools(uint64_t offered)
+{
+	const char *why = NULL;
+
+	if (!(offered & FUSE_HAS_IO_URING_BUFPOOL)) {
+		line("buffer pools", "no",
+		     "Linux 7.3 has them, with FUSE over io_uring");
+		why = "it needs buffer pools";
+	} else {
+		line("buffer pools", "yes", NULL);
+	}
+	if (!why && !machine_initial_userns())
+		why = "not in a user namespace (a rootless container)";
+	else if (!why && !has_sys_admin())
+		why = "as root (CAP_SYS_ADMIN)";
+	line("zero-copy", why ? "no" : "yes", why);
+}
+
+static void probe_passthrough(uint64_t flags)
+{
+	if (!(flags & FUSE_PASSTHROUGH))
+		line("FUSE passthrough", "no",
+		     "Linux 6.9 and CONFIG_FUSE_PASSTHROUGH have it");
+	else if (!has_sys_admin())
+		line("FUSE passthrough", "not permitted",
+		     "it takes CAP_SYS_ADMIN");
+	else
+		line("FUSE passthrough", "yes",
+		     "--passthrough uses it; what it does is not counted, "
+		     "O_DIRECT must be aligned, and what is written must be "
+		     "--growable");
+}
+
 static bool probe_fuse(void)
 {
 	struct fuse_init_in init = { 0 };
 	char text[64];
 	int err = ask_kernel(&init);
-	bool offered = (uint64_t)init.flags2 << 32 & FUSE_OVER_IO_URING;
+	uint64_t flags = (uint64_t)init.flags2 << 32 | init.flags;
+	bool offered = flags & FUSE_OVER_IO_URING;
 
 	if (access("/dev/fuse", R_OK | W_OK)) {
 		line("/dev/fuse", strerror(errno),
@@ -134,6 +179,9 @@ static bool probe_fuse(void)
 	     init_why_no_uring() ? "no" :
 				   "enabled",
 	     offered ? NULL : init_why_no_uring());
+	probe_pools(flags);
+	if (!err)
+		probe_passthrough(flags);
 	return !err || !system("command -v fusermount3 >/dev/null 2>&1");
 }
 
@@ -153,19 +201,12 @@ static void probe_ring(void)
 
 static void probe_rights(void)
 {
-	struct __user_cap_header_struct head = {
-		.version = _LINUX_CAPABILITY_VERSION_3
-	};
-	struct __user_cap_data_struct caps[2] = { { 0 } };
 	struct rlimit lim = { 0 };
 	char text[64];
 
-	syscall(SYS_capget, &head, caps);
-	line("CAP_SYS_ADMIN",
-	     caps[0].effective >> CAP_SYS_ADMIN & 1 ? "yes" : "no",
-	     caps[0].effective >> CAP_SYS_ADMIN & 1 ?
-		     NULL :
-		     "mounts go by fusermount3 (package fuse3)");
+	line("CAP_SYS_ADMIN", has_sys_admin() ? "yes" : "no",
+	     has_sys_admin() ? NULL :
+			       "mounts go by fusermount3 (package fuse3)");
 	getrlimit(RLIMIT_MEMLOCK, &lim);
 	if (lim.rlim_cur == RLIM_INFINITY)
 		snprintf(text, sizeof(text), "unlimited");

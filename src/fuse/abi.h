@@ -7,6 +7,7 @@
 #define RAWFUSE_FUSE_ABI_H
 
 #include <stdint.h>
+#include <sys/ioctl.h>
 
 #define FUSE_MAJOR 7
 #define FUSE_MINOR 46
@@ -42,11 +43,13 @@ enum fuse_opcode {
 #define FUSE_ATOMIC_O_TRUNC (1ULL << 3)
 #define FUSE_BIG_WRITES (1ULL << 5)
 #define FUSE_ASYNC_DIO (1ULL << 15)
+#define FUSE_WRITEBACK_CACHE (1ULL << 16)
 #define FUSE_ABORT_ERROR (1ULL << 21)
 #define FUSE_MAX_PAGES (1ULL << 22)
 #define FUSE_HANDLE_KILLPRIV_V2 (1ULL << 28)
 #define FUSE_INIT_EXT (1ULL << 30)
 #define FUSE_DIRECT_IO_ALLOW_MMAP (1ULL << 36)
+#define FUSE_PASSTHROUGH (1ULL << 37)
 #define FUSE_OVER_IO_URING (1ULL << 41)
 #define FUSE_HAS_IO_URING_BUFPOOL (1ULL << 43) /* told, not asked for */
 
@@ -54,9 +57,11 @@ enum fuse_opcode {
 #define FOPEN_DIRECT_IO (1u << 0)
 #define FOPEN_KEEP_CACHE (1u << 1)
 #define FOPEN_PARALLEL_DIRECT_WRITES (1u << 6)
+#define FOPEN_PASSTHROUGH (1u << 7)
 #define FOPEN_IO_URING_ZERO_COPY (1u << 8)
 
 #define FUSE_OPEN_KILL_SUIDGID (1u << 0)
+#define FUSE_WRITE_CACHE (1u << 0) /* from the page cache */
 #define FUSE_WRITE_KILL_SUIDGID (1u << 2)
 #define FUSE_FSYNC_DATASYNC (1u << 0)
 
@@ -267,6 +272,17 @@ struct fuse_init_out {
 	uint16_t request_timeout;
 	uint16_t unused[11];
 };
+
+/* ioctl() on /dev/fuse: files that the kernel itself reads and writes. */
+
+struct fuse_backing_map {
+	int32_t fd;
+	uint32_t flags;
+	uint64_t padding;
+};
+
+#define FUSE_DEV_IOC_BACKING_OPEN _IOW(229, 1, struct fuse_backing_map)
+#define FUSE_DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)
 
 /* FUSE over io_uring */
 

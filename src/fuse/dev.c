@@ -111,6 +111,7 @@ static void handle(struct dev_request *dr, size_t n)
 	req->opcode = in.opcode;
 	req->unique = in.unique;
 	req->nodeid = in.nodeid;
+	req->pid = in.pid;
 	req->in = head + sizeof(in);
 	req->in_len = ops_in_size(in.opcode);
 	if (req->in_len > n - sizeof(in))

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fuse/backing.h"
 #include "fuse/init.h"
 #include "fuse/ops.h"
 #include "fuse/session.h"
@@ -13,21 +14,39 @@
 
 #define ENABLE_URING "/sys/module/fuse/parameters/enable_uring"
 
+static bool want_uring(const struct session *s)
+{
+	return s->ring;
+}
+
+static bool want_writeback(const struct session *s)
+{
+	return s->cfg.writeback && !s->block->opt.read_only;
+}
+
+/* Writes that pass us by cannot tell: the kernel then sends a SETATTR. */
+static bool want_killpriv(const struct session *s)
+{
+	return !backing_wanted(s);
+}
+
 static const struct {
 	uint64_t flag;
 	const char *name;
-	bool uring_only; /* only if the ring is to be used */
+	bool (*want)(const struct session *s); /* NULL: always */
 } wanted[] = {
-	{ FUSE_ASYNC_READ, "async_read", false },
-	{ FUSE_ATOMIC_O_TRUNC, "atomic_o_trunc", false },
-	{ FUSE_BIG_WRITES, "big_writes", false },
-	{ FUSE_ASYNC_DIO, "async_dio", false },
-	{ FUSE_ABORT_ERROR, "abort_error", false },
-	{ FUSE_MAX_PAGES, "max_pages", false },
-	{ FUSE_HANDLE_KILLPRIV_V2, "handle_killpriv_v2", false },
-	{ FUSE_INIT_EXT, "init_ext", false },
-	{ FUSE_DIRECT_IO_ALLOW_MMAP, "direct_io_allow_mmap", false },
-	{ FUSE_OVER_IO_URING, "over_io_uring", true },
+	{ FUSE_ASYNC_READ, "async_read", NULL },
+	{ FUSE_ATOMIC_O_TRUNC, "atomic_o_trunc", NULL },
+	{ FUSE_BIG_WRITES, "big_writes", NULL },
+	{ FUSE_ASYNC_DIO, "async_dio", NULL },
+	{ FUSE_ABORT_ERROR, "abort_error", NULL },
+	{ FUSE_MAX_PAGES, "max_pages", NULL },
+	{ FUSE_HANDLE_KILLPRIV_V2, "handle_killpriv_v2", want_killpriv },
+	{ FUSE_INIT_EXT, "init_ext", NULL },
+	{ FUSE_DIRECT_IO_ALLOW_MMAP, "direct_io_allow_mmap", NULL },
+	{ FUSE_WRITEBACK_CACHE, "writeback_cache", want_writeback },
+	{ FUSE_PASSTHROUGH, "passthrough", backing_wanted },
+	{ FUSE_OVER_IO_URING, "over_io_uring", want_uring },
 };
 
 const char *init_why_no_uring(void)
@@ -55,7 +74,7 @@ static uint64_t agree(const struct session *s, uint64_t offered)
 	for (i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
 		if (!(offered & wanted[i].flag))
 			continue;
-		if (wanted[i].uring_only && !s->ring)
+		if (wanted[i].want && !wanted[i].want(s))
 			continue;
 		flags |= wanted[i].flag;
 		log_trace(TRACE_LIFE, "init: %s", wanted[i].name);
@@ -86,6 +105,7 @@ static void build(const struct session *s, const struct fuse_init_in *in,
 		.congestion_threshold = clamp16(background * 3 / 4),
 		.max_write = s->cfg.max_write,
 		.time_gran = 1,
+		.max_stack_depth = flags & FUSE_PASSTHROUGH ? 1 : 0,
 		.max_pages = clamp16(s->cfg.max_write / sysconf(_SC_PAGESIZE)),
 	};
 }
@@ -158,13 +178,18 @@ void init_handle(struct fuse_request *req)
 	if (again) {
 		out = (struct fuse_init_out){ .major = FUSE_MAJOR,
 					      .minor = FUSE_MINOR };
-	} else if (!(flags & FUSE_OVER_IO_URING) && !explain(s)) {
+	} else if ((!(flags & FUSE_OVER_IO_URING) && !explain(s)) ||
+		   !backing_offered(s, flags & FUSE_PASSTHROUGH)) {
 		ops_answer(req, -EOPNOTSUPP, 0);
 		session_break(s);
 		return;
 	}
+	s->writeback = !again && flags & FUSE_WRITEBACK_CACHE;
 	memcpy(req->payload, &out, sizeof(out));
 	ops_answer(req, 0, sizeof(out));
-	if (!again)
-		session_negotiated(s, flags & FUSE_OVER_IO_URING);
+	if (again)
+		return;
+	if (flags & FUSE_PASSTHROUGH && !backing_start(s))
+		session_break(s);
+	session_negotiated(s, flags & FUSE_OVER_IO_URING);
 }

@@ -206,7 +206,7 @@ int mount_start(struct mount *m, const struct mount_options *opt)
 	struct mountinfo info;
 	int point, ret;
 
-	*m = (struct mount){ .fd = -1 };
+	*m = (struct mount){ .fd = -1, .mtime = opt->mtime };
 	errno = ENOENT;
 	m->path = *opt->path ? absolute(opt->path) : NULL;
 	if (!m->path) {
@@ -231,6 +231,29 @@ int mount_start(struct mount *m, const struct mount_options *opt)
 	return 0;
 }
 
+void mount_read_ahead(const struct mount *m, unsigned int kib)
+{
+	char path[64], text[16] = "";
+	ssize_t n;
+	int fd;
+
+	if (!m->connection)
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/0:%u/read_ahead_kb",
+		 m->connection);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return; /* not permitted, or no sysfs: it stays as it is */
+	n = read(fd, text, sizeof(text) - 1);
+	if (n > 0 && strtoul(text, NULL, 10) < kib) {
+		snprintf(text, sizeof(text), "%u", kib);
+		n = pwrite(fd, text, strlen(text), 0);
+		log_trace(TRACE_LIFE, "read-ahead: %s KiB: %s", text,
+			  n < 0 ? strerror(errno) : "set");
+	}
+	close(fd);
+}
+
 /* Is what is mounted there now our mount, and not a later one? */
 static bool is_ours(const struct mount *m)
 {
@@ -238,6 +261,17 @@ static bool is_ours(const struct mount *m)
 
 	return mountinfo_find(m->path, &info) && info.is_rawfuse &&
 	       (!m->connection || info.minor == m->connection);
+}
+
+/* What the kernel keeps is written before the mount is out of reach. */
+static void write_back(const struct mount *m)
+{
+	int fd = open(m->path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	syncfs(fd);
+	close(fd);
 }
 
 /* 0 or an errno; waits. */
@@ -263,7 +297,33 @@ pid_t mount_undo_start(struct mount *m, bool lazy)
 	}
 	/* The connection must not live on through this copy of it. */
 	close_range(3, ~0U, 0);
+	if (lazy && m->keeps_writes && is_ours(m))
+		write_back(m);
 	_exit(undo(m, lazy));
+}
+
+static int tell(const struct mount *m, uint64_t size, bool times)
+{
+	struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT }, m->mtime };
+
+	if (truncate(m->path, (off_t)size))
+		return errno;
+	if (times && utimensat(AT_FDCWD, m->path, ts, 0))
+		return errno;
+	return 0;
+}
+
+pid_t mount_tell_start(struct mount *m, uint64_t size, bool times)
+{
+	m->teller = fork();
+	if (m->teller > 0)
+		return m->teller;
+	if (m->teller < 0) {
+		m->teller = 0;
+		return -errno;
+	}
+	close_range(3, ~0U, 0);
+	_exit(is_ours(m) ? tell(m, size, times) : EINVAL);
 }
 
 /* The control files of all connections, even if nobody has mounted them. */
@@ -315,6 +375,8 @@ void mount_finish(struct mount *m)
 
 	if (!m->path)
 		return;
+	if (m->teller > 0)
+		waitpid(m->teller, NULL, 0);
 	if (m->undo > 0)
 		waitpid(m->undo, NULL, 0);
 	if (m->mounted)

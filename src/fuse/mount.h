@@ -3,7 +3,9 @@
 #define RAWFUSE_FUSE_MOUNT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 enum mount_others { MOUNT_OTHERS_AUTO, MOUNT_OTHERS_ON, MOUNT_OTHERS_OFF };
 
@@ -13,6 +15,7 @@ struct mount_options {
 	bool read_only;
 	unsigned long flags; /* MS_*, of mount(2) */
 	enum mount_others others;
+	struct timespec mtime; /* of the image */
 };
 
 struct mount {
@@ -24,6 +27,9 @@ struct mount {
 	unsigned int connection; /* /sys/fs/fuse/connections/N; 0: unknown */
 	int fd; /* /dev/fuse, which is the session's once there is one */
 	pid_t undo; /* the child that unmounts; 0: none */
+	bool keeps_writes; /* the kernel has a writeback cache */
+	struct timespec mtime; /* of the image when it was mounted */
+	pid_t teller; /* the child of mount_tell_start(); 0: none */
 };
 
 /*
@@ -33,12 +39,28 @@ struct mount {
 int mount_start(struct mount *m, const struct mount_options *opt);
 
 /*
+ * Lets the kernel read ahead @kib of the file, where that is permitted and
+ * more than what it does already. Only after INIT, which would cut it down.
+ */
+void mount_read_ahead(const struct mount *m, unsigned int kib);
+
+/*
  * Starts to unmount in a child process, because umount(2) may wait for
  * answers that only this process gives. Its exit status: 0 or an errno,
  * EINVAL if our mount is not there any more. Returns its pid or -errno; who
  * reaps it sets m->undo to 0.
  */
 pid_t mount_undo_start(struct mount *m, bool lazy);
+
+/*
+ * With the writeback cache the kernel goes by its own idea of the file's size,
+ * which for the root of a mount begins as 0, and of its mtime, and takes both
+ * from system calls only. So a child makes these: truncate(2) to @size and, if
+ * @times, utimensat(2). Its requests must be answered with the truth and
+ * change nothing. Returns its pid or -errno; its exit status is 0 or an errno.
+ * Who reaps it sets m->teller to 0.
+ */
+pid_t mount_tell_start(struct mount *m, uint64_t size, bool times);
 
 /* Aborts the connection: every caller gets ECONNABORTED. 0 or -errno. */
 int mount_abort(const struct mount *m);

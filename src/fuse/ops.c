@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "fuse/attr.h"
+#include "fuse/backing.h"
 #include "fuse/init.h"
 #include "fuse/ops.h"
 #include "fuse/session.h"
@@ -96,16 +97,42 @@ static void handle_read(struct fuse_request *req)
 	submit_data(req, in->offset, in->size, BLOCK_READ, read_done);
 }
 
+/*
+ * With its writeback cache the kernel lets a write past the end extend the
+ * file on its side, and asks for the write later, by when nobody waits for the
+ * result but fsync and close. Where the file cannot grow, the kernel's idea of
+ * its size must be put right then.
+ */
+static void cached_write_failed(struct fuse_request *req,
+				const struct fuse_write_in *in)
+{
+	struct session *s = req->session;
+
+	if (!s->writeback || !(in->write_flags & FUSE_WRITE_CACHE) ||
+	    s->block->opt.growable || in->offset + in->size <= s->block->size)
+		return;
+	if (s->on_past_end)
+		s->on_past_end(s);
+}
+
 static void write_done(struct block_req *io)
 {
 	struct fuse_request *req = io->user;
+	const struct fuse_write_in *in = req->in;
 	struct fuse_write_out out = { 0 };
 
 	if (io->result < 0) {
+		cached_write_failed(req, in);
 		ops_answer(req, ops_error(io->result), 0);
 		return;
 	}
 	req->session->stats.bytes_written += (uint64_t)io->result;
+	if (io->result < in->size && in->write_flags & FUSE_WRITE_CACHE) {
+		/* The kernel takes a short one for a whole one. */
+		cached_write_failed(req, in);
+		ops_answer(req, -ENOSPC, 0);
+		return;
+	}
 	out.size = (uint32_t)io->result;
 	memcpy(req->payload, &out, sizeof(out));
 	ops_answer(req, 0, sizeof(out));
@@ -177,6 +204,11 @@ static void handle_lseek(struct fuse_request *req)
 {
 	const struct fuse_lseek_in *in = req->in;
 
+	if (req->session->writeback) {
+		/* What the kernel keeps may be data in what is a hole here. */
+		ops_answer(req, -ENOSYS, 0);
+		return;
+	}
 	if (in->whence != SEEK_DATA && in->whence != SEEK_HOLE) {
 		ops_answer(req, -EINVAL, 0);
 		return;
@@ -202,6 +234,7 @@ static void answer_open(struct fuse_request *req, uint32_t flags)
 		out.open_flags = FOPEN_KEEP_CACHE;
 	if (req->session->zero_copy)
 		out.open_flags |= FOPEN_IO_URING_ZERO_COPY;
+	backing_open(req->session, &out);
 	memcpy(req->payload, &out, sizeof(out));
 	ops_answer(req, 0, sizeof(out));
 }
@@ -220,7 +253,8 @@ static void open_truncated(struct block_req *io)
 /*
  * O_TRUNC means something only where the file can grow again. Else it is
  * ignored, as on a block device: "dd of=" and ">" would throw the disk away
- * and then have no room to write.
+ * and then have no room to write. The writeback cache cannot have that: the
+ * kernel would drop what it keeps.
  */
 static void handle_open(struct fuse_request *req)
 {
@@ -229,6 +263,16 @@ static void handle_open(struct fuse_request *req)
 	if ((in->flags & O_ACCMODE) != O_RDONLY &&
 	    req->session->block->opt.read_only) {
 		ops_answer(req, -EROFS, 0);
+		return;
+	}
+	if (in->flags & O_TRUNC && req->session->writeback &&
+	    !req->session->block->opt.growable) {
+		ops_answer(req, -EOPNOTSUPP, 0);
+		return;
+	}
+	if (in->flags & O_DIRECT && req->session->backing_id &&
+	    !req->session->backing_direct) {
+		ops_answer(req, -EINVAL, 0);
 		return;
 	}
 	if (in->open_flags & FUSE_OPEN_KILL_SUIDGID)
@@ -342,6 +386,8 @@ void ops_handle(struct fuse_request *req)
 		log_warnx("fuse: %s before INIT", op->name);
 		ops_answer(req, -EIO, 0);
 	} else {
+		if (s->backing_id && !s->block->opt.read_only)
+			block_behind(s->block);
 		op->handle(req);
 	}
 }

@@ -30,6 +30,7 @@ struct fuse_request {
 	uint32_t opcode;
 	uint64_t unique;
 	uint64_t nodeid;
+	uint32_t pid; /* the caller's */
 	const void *in; /* the first argument */
 	size_t in_len;
 	void *payload; /* the other arguments and data; the answer's bytes */

@@ -182,6 +182,7 @@ static bool decode(struct entry *e)
 	req->opcode = in.opcode;
 	req->unique = in.unique;
 	req->nodeid = in.nodeid;
+	req->pid = in.pid;
 	req->in = h->op_in;
 	req->payload_len = payload;
 	if (payload > req->payload_max || in.len < sizeof(in) + payload ||

@@ -10,6 +10,7 @@
 #include "loop/loop.h"
 
 enum uring_mode { URING_AUTO, URING_ON, URING_OFF };
+enum passthrough { PASSTHROUGH_OFF, PASSTHROUGH_AUTO, PASSTHROUGH_ON };
 enum zero_copy_mode { ZERO_COPY_AUTO, ZERO_COPY_ON, ZERO_COPY_OFF };
 
 /* Values of buffer_pool that are no size. */
@@ -27,6 +28,8 @@ struct session_config {
 	uint64_t buffer_pool; /* bytes a queue, or BUFFER_POOL_* */
 	enum zero_copy_mode zero_copy;
 	bool allow_other; /* others may be given access by chmod and chown */
+	bool writeback; /* let the kernel keep writes for a while */
+	enum passthrough passthrough;
 };
 
 /* What chmod, chown and touch have set; the rest is the image's. */
@@ -34,6 +37,9 @@ struct session_attr {
 	uint32_t mode, uid, gid;
 	bool has_atime, has_mtime;
 	struct timespec atime, mtime;
+	/* With passthrough: the image's mtime when mtime was set. */
+	bool has_image_mtime;
+	struct timespec image_mtime;
 };
 
 struct session_stats {
@@ -57,6 +63,10 @@ struct session {
 	uint32_t minor; /* negotiated ABI; 0 before INIT */
 	bool bufpools; /* the kernel has buffer pools */
 	bool by_uring; /* requests come by the ring */
+	bool writeback; /* the kernel keeps writes, and owns size and mtime */
+	pid_t teller; /* tells the kernel the size: SETATTR changes nothing */
+	int backing_id; /* of the image, for FOPEN_PASSTHROUGH; 0: none */
+	bool backing_direct; /* the image's file system offers O_DIRECT */
 	bool zero_copy; /* and their data need not be copied */
 	bool ready; /* the file can be used */
 	bool ended; /* the kernel has let go of us */
@@ -69,6 +79,8 @@ struct session {
 	void (*on_end)(struct session *s);
 	/* It cannot go on: the connection must be aborted. */
 	void (*on_broken)(struct session *s);
+	/* The kernel's page cache goes past the end of the image. */
+	void (*on_past_end)(struct session *s);
 	void *arg;
 };
 

@@ -246,8 +246,10 @@ without_fusectl() {
 	mount -t fusectl fusectl /sys/fs/fuse/connections
 }
 
+# times N COMMAND...; DEATH_ROUNDS is the percentage of N, but at least once.
 times() {
-	local n=$1 i
+	local n=$(($1 * ${DEATH_ROUNDS:-100} / 100)) i
+	((n > 0)) || n=1
 	shift
 	for ((i = 0; i < n; i++)); do "$@"; done
 }

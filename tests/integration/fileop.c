@@ -2,9 +2,11 @@
  * fileop [-d] [-r] FILE COMMAND [ARGUMENT...]: one system call on a file; its
  * result, or the name of its errno, on stdout. -d: O_DIRECT; -r: read-only.
  *
- *	open, size, fsync, fdatasync, flush
+ *	open, size, fsync, fdatasync, flush, close
+ *	cached                          (pages of it in the page cache)
  *	pwrite OFFSET LENGTH [BYTE]     pread OFFSET LENGTH
  *	is OFFSET LENGTH BYTE           (reads; "yes" or the first that differs)
+ *	map OFFSET LENGTH BYTE          (writes by mmap, after close)
  *	truncate SIZE                   data OFFSET, hole OFFSET
  *	allocate|keep|punch|zero|zerokeep|collapse OFFSET LENGTH
  */
@@ -15,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,6 +69,41 @@ static long long io(int fd, char **argv, char *buf, size_t len)
 	exit(0);
 }
 
+static long long cached(int fd)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	struct stat st;
+	size_t pages, i;
+	unsigned char *in;
+	long long n = 0;
+	void *at;
+
+	if (fstat(fd, &st))
+		return -1;
+	pages = (size_t)((st.st_size + page - 1) / page);
+	at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	in = malloc(pages);
+	if (at == MAP_FAILED || !in || mincore(at, (size_t)st.st_size, in))
+		return -1;
+	for (i = 0; i < pages; i++)
+		n += in[i] & 1;
+	return n;
+}
+
+static long long map(int fd, char **argv)
+{
+	long long from = number(argv, 1), n = number(argv, 2);
+	long long skip = from % sysconf(_SC_PAGESIZE);
+	unsigned char *at;
+
+	at = mmap(NULL, (size_t)(skip + n), PROT_READ | PROT_WRITE, MAP_SHARED,
+		  fd, from - skip);
+	if (at == MAP_FAILED || close(fd))
+		return -1;
+	memset(at + skip, (int)number(argv, 3), (size_t)n);
+	return munmap(at, (size_t)(skip + n)) ? -1 : n;
+}
+
 static long long run(int fd, char **argv)
 {
 	const char *cmd = argv[0];
@@ -83,6 +121,12 @@ static long long run(int fd, char **argv)
 		return fdatasync(fd);
 	if (!strcmp(cmd, "flush"))
 		return close(dup(fd));
+	if (!strcmp(cmd, "close"))
+		return close(fd);
+	if (!strcmp(cmd, "cached"))
+		return cached(fd);
+	if (!strcmp(cmd, "map"))
+		return map(fd, argv);
 	if (!strcmp(cmd, "truncate"))
 		return ftruncate(fd, number(argv, 1));
 	if (!strcmp(cmd, "data"))

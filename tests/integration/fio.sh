@@ -1,17 +1,18 @@
 # fio --verify: mixed sizes and depths, four jobs on regions of their own,
-# O_DIRECT and buffered, unaligned sizes, both ways to the image.
+# O_DIRECT and buffered, unaligned sizes, both ways to the image. FIO_SIZE is
+# how much the jobs write, in MiB.
 SCRATCH_IN=. # the build directory's file system
 . "$abs_top_srcdir/tests/integration/lib.sh"
 
 image=$dir/disk.img
 file=$dir/disk.raw
 
-# verify NAME OPTION...: four jobs of 5 MiB.
+# verify NAME OPTION...: four jobs, 5 MiB apart.
 verify() {
 	local name=$1
 	shift
 	# fio wants no space in a name: it runs beside the file.
-	(cd "$dir" && exec fio --name="$name" --filename=disk.raw --size=5M \
+	(cd "$dir" && exec fio --name="$name" --filename=disk.raw --size="${FIO_SIZE:-5}M" \
 		--numjobs=4 --offset_increment=5M --verify=crc32c \
 		--verify_fatal=1 --verify_dump=0 --group_reporting \
 		--randrepeat=1 --fallocate=none --thread "$@") \

@@ -8,6 +8,11 @@
 #
 # Parts of a test that this machine cannot run are told, and the test ends
 # with 77, "skipped", when the rest has passed.
+#
+# Settings that make other tests of the same scripts (tests/vm/modes has some):
+# TRANSPORTS, of on, off and auto, for each_transport; RAWFUSE_OPTIONS for each
+# rawfuse that start_rawfuse starts; RAWFUSE_RUN, a command that it is run by;
+# RAWFUSE_EXPECT, a pattern that its report must have.
 
 set -u
 shopt -s nullglob
@@ -140,7 +145,9 @@ connection_of() {
 start_rawfuse() {
 	log=$dir/log
 	rm -f "$dir/pid" "$log"
-	"${RUN[@]}" "$RAWFUSE" -f --io-uring="$transport" --pidfile="$dir/pid" "$@" \
+	# shellcheck disable=SC2086
+	"${RUN[@]}" ${RAWFUSE_RUN:-} "$RAWFUSE" -f --io-uring="$transport" \
+		${RAWFUSE_OPTIONS:-} --pidfile="$dir/pid" "$@" \
 		>>"$log" 2>&1 {machine_lock}<&- &
 	daemon=$!
 	daemons+=("$daemon")
@@ -163,9 +170,13 @@ mount_rawfuse() {
 check_transport() {
 	local name=dev_fuse
 	[[ $transport == on ]] && name=io_uring
-	[[ $transport == auto ]] && return
+	[[ $transport == auto ]] && name=
+	[[ -n $name || -n ${RAWFUSE_EXPECT:-} ]] || return 0
 	report
-	grep -q "transport: $name" "$dir/report" || fail "the transport is not $name"
+	[[ -z $name ]] || grep -q "transport: $name" "$dir/report" ||
+		fail "the transport is not $name"
+	[[ -z ${RAWFUSE_EXPECT:-} ]] || grep -qE -- "$RAWFUSE_EXPECT" "$dir/report" ||
+		fail "the report has no '$RAWFUSE_EXPECT': $(<"$dir/report")"
 }
 
 reports() { grep -c "^rawfuse: image: driver=" "$log"; }
@@ -196,6 +207,9 @@ wait_daemon() {
 check_log() {
 	local said
 	said=$(grep -vE "$REPORT" "$log")
+	# With auto, that and why there is no io_uring is told.
+	[[ $transport != auto ]] ||
+		said=$(grep -vE '^rawfuse: io_uring: .*: requests go ' <<<"$said")
 	if [[ -z ${1:-} ]]; then
 		[[ -z $said ]] || fail "it said what it should not: $said"
 	else
@@ -226,7 +240,7 @@ make_image() {
 # each_transport COMMAND...: for io_uring on, and off.
 each_transport() {
 	local t
-	for t in on off; do
+	for t in ${TRANSPORTS:-on off}; do
 		if [[ $t == on ]] && ! uring_enabled; then
 			skip_part "io_uring=on: fuse.enable_uring is not Y"
 			continue

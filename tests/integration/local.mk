@@ -17,10 +17,14 @@ integration_tests = \
 	tests/integration/fio.sh \
 	tests/integration/fs.sh \
 	tests/integration/locks.sh \
+	tests/integration/memory.sh \
 	tests/integration/model.sh \
 	tests/integration/others.sh \
+	tests/integration/pagecache.sh \
+	tests/integration/passthrough.sh \
 	tests/integration/qcow2.sh \
-	tests/integration/valgrind.sh
+	tests/integration/valgrind.sh \
+	tests/integration/writeback.sh
 
 integration_helpers = \
 	tests/integration/deny \

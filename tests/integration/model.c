@@ -1,10 +1,11 @@
 /*
  * A mounted file against a model in memory.
  *
- * model run [-g] [-s SEED] [-n OPERATIONS] [-m MOST] FILE COPY: applies random
- * operations of every kind and alignment to FILE and to the model, compares
- * what is read with the model, and writes the model to COPY, for cmp(1) with
- * the image. -g: the file is growable. MOST is the largest size.
+ * model run [-bgi] [-s SEED] [-n OPERATIONS] [-m MOST] FILE COPY: applies
+ * random operations of every kind and alignment to FILE and to the model,
+ * compares what is read with the model, and writes the model to COPY, for
+ * cmp(1) with the image. MOST is the largest size. -g: the file is growable.
+ * -b: without O_DIRECT. -i: no write begins or ends past the end.
  *
  * model neighbours [-s SEED] [-n ROUNDS] FILE COPY: threads write, through
  * O_DIRECT, ranges of their own that share pages: whole sectors next to
@@ -30,7 +31,7 @@
 static uint64_t seed = 1;
 static unsigned long operations = 1000;
 static size_t most = 4u << 20;
-static bool growable;
+static bool growable, buffered, inside;
 
 static const char *path;
 static int fd_plain = -1, fd_direct = -1;
@@ -120,6 +121,8 @@ static void do_write(void)
 
 	range(&at, &len);
 	what = fd == fd_plain ? "write" : "direct write";
+	if (inside && at + len > size)
+		return;
 	for (i = 0; i < len; i++)
 		from[i] = (unsigned char)(now + i * 7 + 1);
 	expect = len;
@@ -268,6 +271,11 @@ static void do_seek(void)
 		die("both data and a hole", data, -1);
 }
 
+static int direct_flag(void)
+{
+	return buffered ? 0 : O_DIRECT;
+}
+
 static void do_append(void)
 {
 	size_t len = 1 + below(9000), i;
@@ -277,11 +285,11 @@ static void do_append(void)
 	what = "append";
 	what_at = size;
 	what_len = len;
-	if (size + len > most)
+	if (inside || size + len > most)
 		return;
 	for (i = 0; i < len; i++)
 		buf[i] = (unsigned char)(now + i);
-	fd = open(path, O_WRONLY | O_APPEND | (below(2) ? O_DIRECT : 0));
+	fd = open(path, O_WRONLY | O_APPEND | (below(2) ? direct_flag() : 0));
 	n = write(fd, buf, len);
 	if (!growable && (n >= 0 || errno != ENOSPC))
 		die("result", n, -ENOSPC);
@@ -300,7 +308,7 @@ static void open_both(void)
 	if (fd_plain >= 0 && (close(fd_plain) || close(fd_direct)))
 		die("close", -1, 0);
 	fd_plain = open(path, O_RDWR);
-	fd_direct = open(path, O_RDWR | O_DIRECT);
+	fd_direct = open(path, O_RDWR | direct_flag());
 	if (fd_plain < 0 || fd_direct < 0)
 		die("open", -1, 0);
 }
@@ -488,8 +496,12 @@ int main(int argc, char **argv)
 	int c;
 
 	optind = 2;
-	while ((c = getopt(argc, argv, "gs:n:m:")) != -1) {
-		if (c == 'g')
+	while ((c = getopt(argc, argv, "bgis:n:m:")) != -1) {
+		if (c == 'b')
+			buffered = true;
+		else if (c == 'i')
+			inside = true;
+		else if (c == 'g')
 			growable = true;
 		else if (c == 's')
 			seed = strtoull(optarg, NULL, 0) * 0x9e3779b97f4a7c15u;

@@ -1,5 +1,5 @@
 # Random operations of all kinds against a model; neighbours in one block.
-# MODEL_SEEDS and MODEL_OPERATIONS make it longer.
+# MODEL_SEEDS, MODEL_OPERATIONS and MODEL_NEIGHBOURS make it longer.
 . "$abs_top_srcdir/tests/integration/lib.sh"
 
 image=$dir/disk.img
@@ -37,7 +37,7 @@ neighbours() {
 			rm -f "$image"
 			truncate -s 1000000 "$image"
 			mount_rawfuse --cache=$cache "$image" "$file"
-			"$helpers/model" neighbours -s "$seed" -n 250 "$file" "$dir/copy" ||
+			"$helpers/model" neighbours -s "$seed" -n "${MODEL_NEIGHBOURS:-250}" "$file" "$dir/copy" ||
 				fail "seed $seed, $cache"
 			report
 			unmount_rawfuse "$file"

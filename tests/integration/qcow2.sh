@@ -1,5 +1,6 @@
 # qcow2 on real mounts, QEMU's tools as judges: fio --verify, a file system,
-# snapshots, what probing may not do, kill -9 and SIGTERM under load.
+# snapshots, what probing may not do, kill -9 and SIGTERM under load. FIO_SIZE:
+# as in fio.sh; QCOW2_KILLS: how often it is killed.
 SCRATCH_IN=. # the build directory's file system
 . "$abs_top_srcdir/tests/integration/lib.sh"
 
@@ -37,9 +38,9 @@ fio_on() {
 		>"$dir/fio.out" 2>&1 {machine_lock}<&-
 }
 
-# verify NAME OPTION...: four jobs of 5 MiB.
+# verify NAME OPTION...: four jobs, 5 MiB apart.
 verify() {
-	fio_on --size=5M --numjobs=4 --offset_increment=5M --verify=crc32c \
+	fio_on --size="${FIO_SIZE:-5}M" --numjobs=4 --offset_increment=5M --verify=crc32c \
 		--verify_fatal=1 --verify_dump=0 --randrepeat=1 --name="$@" ||
 		fail "fio $*: $(tail -n 20 "$dir/fio.out")"
 }
@@ -297,7 +298,7 @@ term() {
 
 # Small clusters: tables of all kinds are made, and move, all the time.
 deaths() {
-	kills 25
+	kills "${QCOW2_KILLS:-25}"
 	term 0
 	term 1
 }

@@ -27,6 +27,7 @@ Suite *suite_attr(void);
 Suite *suite_pool(void);
 Suite *suite_zero_copy(void);
 Suite *suite_bounce(void);
+Suite *suite_cached(void);
 
 /* A suite of one test case. */
 static inline Suite *suite_of(const char *name, TCase **tc)

@@ -65,6 +65,11 @@ static const struct {
 	{ "rawfuse --cache=auto i m", { ALL, .cache = BLOCK_CACHE_AUTO } },
 	{ "rawfuse --cache=direct i m", { ALL, .cache = BLOCK_CACHE_DIRECT } },
 	{ "rawfuse --cache host i m", { ALL, .cache = BLOCK_CACHE_HOST } },
+	{ "rawfuse -o writeback_cache i m", { ALL, .writeback_cache = true } },
+	{ "rawfuse --passthrough=auto i m",
+	  { ALL, .passthrough = PASSTHROUGH_AUTO } },
+	{ "rawfuse -o passthrough=on i m",
+	  { ALL, .passthrough = PASSTHROUGH_ON } },
 	{ "rawfuse --io-uring=off i m", { ALL, .io_uring = URING_OFF } },
 	{ "rawfuse --io-uring=on i m", { ALL, .io_uring = URING_ON } },
 	{ "rawfuse -o io_uring=on i m", { ALL, .io_uring = URING_ON } },
@@ -146,6 +151,8 @@ START_TEST(accepts)
 	ck_assert_uint_eq(o.io_uring, w->io_uring);
 	ck_assert_uint_eq(o.allow_other, w->allow_other);
 	ck_assert_uint_eq(o.cache, w->cache);
+	ck_assert_uint_eq(o.passthrough, w->passthrough);
+	ck_assert_int_eq(o.writeback_cache, w->writeback_cache);
 	ck_assert_uint_eq(o.queue_depth, w->queue_depth);
 	ck_assert_uint_eq(o.max_write, w->max_write);
 	ck_assert_uint_eq(o.grace, w->grace);

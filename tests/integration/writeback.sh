@@ -1,0 +1,239 @@
+# --writeback-cache: what the kernel keeps is in the image after fsync, close
+# and umount; an image that cannot grow stays as it is, and nobody is told
+# otherwise.
+. "$abs_top_srcdir/tests/integration/lib.sh"
+
+image=$dir/disk.img
+file=$dir/disk.raw
+
+written() { report; sed -n 's/.* written=\([0-9]*\).*/\1/p' "$dir/report"; }
+# A process writes "hello" and keeps the file open, until release.
+hold() {
+	rm -f "$dir/gate"
+	mkfifo "$dir/gate"
+	(exec 1<>"$file" && printf hello && read -r _ <"$dir/gate") {machine_lock}<&- &
+	holder=$!
+	exec {gate}>"$dir/gate" # it is written when the other end is open
+}
+
+release() {
+	exec {gate}>&-
+	wait "$holder"
+}
+
+mode_is() { [[ $(stat -c %a "$file") == "$1" ]]; }
+size_is() { [[ $(stat -c %s "$file") == "$1" ]]; }
+mtime() { stat -c %Y "$1"; }
+
+# dd_fails REASON ARGUMENT...
+dd_fails() {
+	local why=$1
+	shift
+	dd if=/dev/zero of="$file" conv=notrunc "$@" 2>"$dir/dd.err" &&
+		fail "dd $* has succeeded"
+	grep -q "$why" "$dir/dd.err" || fail "dd $*: $(<"$dir/dd.err")"
+}
+
+# Size and time are the image's from the start, not the kernel's zeros.
+attributes() {
+	make_image disk.img 5000001
+	touch -d 2020-02-02 "$image"
+	mount_rawfuse -o writeback_cache "$image" "$file"
+	expect 5000001 stat -c %s "$file"
+	expect "$(date -d 2020-02-02 +%s)" mtime "$file"
+	succeed cmp "$image" "$file"
+	succeed touch -d 2021-01-01 "$file"
+	expect "$(date -d 2021-01-01 +%s)" mtime "$file"
+	# A resize is one, on both sides.
+	expect 0 fileop "$file" truncate 6000000
+	expect 6000000 stat -c %s "$image"
+	expect 4096 fileop "$file" pwrite 5990000 4096 1
+	expect 0 fileop "$file" truncate 5500000
+	expect 5500000 stat -c %s "$file"
+	expect 5500000 stat -c %s "$image"
+	unmount_rawfuse "$file"
+	# Over the image itself; read-only.
+	mount_rawfuse --writeback-cache "$image" "$image"
+	expect 5500000 stat -c %s "$image"
+	unmount_rawfuse "$image"
+	mount_rawfuse --writeback-cache -r "$image" "$file"
+	expect 5500000 stat -c %s "$file"
+	expect EROFS fileop "$file" pwrite 0 1
+	unmount_rawfuse "$file"
+}
+
+# Kept, then written by fsync; parts of pages through write-only handles.
+kept() {
+	make_image disk.img 3000001
+	cp "$image" "$dir/copy"
+	mount_rawfuse --writeback-cache "$image" "$file"
+	hold
+	expect 0 written
+	expect 0 fileop "$file" fsync
+	expect 4096 written
+	release
+	printf 'hello' | dd of="$dir/copy" conv=notrunc status=none
+	head -c 3000 /dev/urandom >"$dir/piece"
+	local f
+	for f in "$file" "$dir/copy"; do
+		succeed dd if="$dir/piece" of="$f" bs=1k oflag=seek_bytes \
+			seek=1234567 conv=notrunc status=none
+		succeed dd if="$dir/piece" of="$f" bs=1k oflag=seek_bytes \
+			seek=2997001 conv=notrunc status=none
+		expect 70000 fileop "$f" map 2930001 70000 7
+	done
+	# Past the page cache: both sides see one file.
+	expect 100 fileop "$file" pwrite 500 100 1
+	expect yes fileop -d "$file" is 500 100 1
+	expect 777 fileop -d "$file" pwrite 4000 777 2
+	expect yes fileop "$file" is 4000 777 2
+	expect 100 fileop "$dir/copy" pwrite 500 100 1
+	expect 777 fileop "$dir/copy" pwrite 4000 777 2
+	succeed cmp "$file" "$dir/copy"
+	unmount_rawfuse "$file"
+	succeed cmp "$image" "$dir/copy"
+}
+
+# What is kept in a hole is data, whatever the image says.
+seeking() {
+	rm -f "$image"
+	truncate -s 1M "$image"
+	mount_rawfuse --writeback-cache "$image" "$file"
+	hold
+	expect 0 fileop "$file" data 0
+	expect 1048576 fileop "$file" hole 0
+	release
+	unmount_rawfuse "$file"
+}
+
+# Taken into the cache, refused when written: who asks is told, and the size
+# is put right.
+past_the_end() {
+	make_image disk.img 1000001
+	mount_rawfuse --writeback-cache "$image" "$file"
+	dd_fails 'No space' bs=4096 seek=500 count=1 conv=notrunc,fsync
+	wait_until "the size is right" size_is 1000001
+	dd_fails 'No space' bs=4096 seek=500 count=1
+	wait_until "the size is right" size_is 1000001
+	# Across the end: the part before it is written.
+	dd_fails 'No space' bs=1000 oflag=seek_bytes seek=999990 count=20 conv=notrunc,fsync
+	wait_until "the size is right" size_is 1000001
+	expect yes fileop "$file" is 999990 11 0
+	expect yes fileop "$image" is 999990 11 0
+	dd_fails 'No space' bs=4096 count=1 oflag=append conv=notrunc,fsync
+	wait_until "the size is right" size_is 1000001
+	expect ENOSPC fileop -d "$file" pwrite 1000001 100
+	# O_TRUNC would make the kernel drop what it keeps.
+	(: >"$file") 2>"$dir/err" && fail "O_TRUNC has succeeded"
+	grep -q "not supported" "$dir/err" || fail "O_TRUNC: $(<"$dir/err")"
+	# And it still works.
+	expect 4096 fileop "$file" pwrite 4096 4096 5
+	expect 1000001 stat -c %s "$file"
+	unmount_rawfuse "$file" 'a write past the end was refused'
+	expect 1000001 stat -c %s "$image"
+	expect yes fileop "$image" is 4096 4096 5
+}
+
+growing() {
+	make_image disk.img 10000
+	mount_rawfuse --writeback-cache --growable "$image" "$file"
+	printf 'tail' >>"$file"
+	expect 10004 stat -c %s "$file"
+	expect 10004 stat -c %s "$image"
+	succeed dd if=/dev/zero of="$file" bs=1k count=101 status=none
+	expect 103424 stat -c %s "$file"
+	unmount_rawfuse "$file"
+	expect 103424 stat -c %s "$image"
+	expect yes fileop "$image" is 0 103424 0
+}
+
+models() {
+	local seed cache
+	for seed in ${MODEL_SEEDS:-31 32}; do
+		for cache in direct host; do
+			make_image disk.img 1234567
+			mount_rawfuse --writeback-cache --growable --cache=$cache "$image" "$file"
+			"$helpers/model" run -g -s "$seed" -n "${MODEL_OPERATIONS:-1000}" \
+				-m 3000000 "$file" "$dir/copy" || fail "seed $seed, $cache"
+			unmount_rawfuse "$file"
+			succeed cmp "$image" "$dir/copy"
+			make_image disk.img 1234567
+			mount_rawfuse --writeback-cache --cache=$cache "$image" "$file"
+			"$helpers/model" run -i -s "$seed" -n "${MODEL_OPERATIONS:-1000}" \
+				-m 3000000 "$file" "$dir/copy" || fail "seed $seed, $cache, fixed"
+			unmount_rawfuse "$file"
+			succeed cmp "$image" "$dir/copy"
+		done
+	done
+}
+
+qcow2() {
+	rm -f "$dir/disk.qcow2"
+	succeed qemu-img create -q -f qcow2 "$dir/disk.qcow2" 2000000
+	mount_rawfuse --writeback-cache "$dir/disk.qcow2" "$file"
+	"$helpers/model" run -i -s 33 -n 500 -m 3000000 "$file" "$dir/copy" || fail "qcow2"
+	unmount_rawfuse "$file"
+	succeed qemu-img check -q "$dir/disk.qcow2"
+	succeed qemu-img compare -q -f qcow2 -F raw "$dir/disk.qcow2" "$dir/copy"
+}
+
+# The set-user-ID bit goes when somebody else writes.
+set_user_id() {
+	make_image disk.img 100000
+	mount_rawfuse --writeback-cache --allow-other=on "$image" "$file"
+	chmod 4777 "$file"
+	chmod 755 "$dir"
+	setpriv --reuid 65534 --regid 65534 --clear-groups \
+		dd if=/dev/zero of="$file" bs=100 count=1 conv=notrunc status=none ||
+		fail "others may not write"
+	# The kernel remembers the mode for a second.
+	wait_until "the bit is gone" mode_is 777
+	unmount_rawfuse "$file"
+}
+
+# Ends: what was written before the mount went away is in the image.
+ends() {
+	fresh_held
+	kill "$daemon"
+	wait_until "it is detached" no_mounts
+	wait_until "what was kept is written" has_hello
+	release
+	wait_daemon 0
+	check_log 'detached'
+	expect yes fileop "$image" is 5 4091 0
+	# Killed: what was not asked for is lost, and what fsync was told is not.
+	fresh_held
+	expect 0 fileop "$file" fsync
+	kill -9 "$daemon"
+	wait_until "it is gone" is_gone "$daemon"
+	wait "$daemon" 2>/dev/null
+	rm -f "$dir/pid"
+	release
+	succeed umount "$file"
+	has_hello || fail "what fsync was told is lost"
+	rm -f "$file"
+}
+
+fresh_held() {
+	rm -f "$image"
+	truncate -s 1M "$image"
+	mount_rawfuse --writeback-cache --grace=60 "$image" "$file"
+	hold
+}
+has_hello() { [[ $(head -c 5 "$image" | tr -d '\0') == hello ]]; }
+
+require_tool cmp setpriv
+each_transport attributes
+each_transport kept
+each_transport seeking
+each_transport past_the_end
+each_transport growing
+each_transport models
+if have_tool qemu-img; then
+	each_transport qcow2
+else
+	skip_part "qcow2: qemu-img is not installed"
+fi
+each_transport set_user_id
+each_transport ends
+finish
