@@ -6,9 +6,12 @@
  * before. Only what comes after that point (req->bounce_from) is copied: the
  * bytes before it went straight between the image and the kernel's buffer.
  *
- * The areas are a few, and whoever finds none waits in a list: no allocation,
- * and always an end, because a request with an area never asks for another
- * one, and its own requests to other nodes are seen.
+ * The areas are a few, and whoever finds none waits in a list: no allocation.
+ * A request with an area never asks for another one, and its own requests to
+ * other nodes are seen; but it may wait for a request to the node below that
+ * has yet to bounce (qcow2 for what it frees, or raw for what is not aligned).
+ * So some areas are kept for the nodes below, where nothing waits for anybody
+ * but the kernel: there is always an end.
  */
 #include "config.h"
 
@@ -23,6 +26,7 @@
 #include "block/bounce.h"
 
 #define AREAS 8
+#define KEPT 2 /* of these, for nodes below another one */
 
 struct bounce_area {
 	struct op op;
@@ -40,11 +44,11 @@ struct bounce {
 	int fd, slot;
 	uint8_t *memory;
 	size_t size; /* of an area */
-	unsigned int busy;
+	unsigned int busy, busy_top; /* all; of the node on top of the others */
 	uint64_t count;
 	struct bounce_area areas[AREAS];
 	struct bounce_area *free;
-	struct block_list waiting;
+	struct block_list waiting_below, waiting_top;
 };
 
 struct bounce *bounce_new(struct uring *u)
@@ -136,22 +140,40 @@ static int copied(struct bounce_area *a, int res)
 
 static void give_area(struct bounce *bo, struct block_req *req);
 
+static bool top_may_have(const struct bounce *bo)
+{
+	return bo->free && bo->busy_top < AREAS - KEPT;
+}
+
+static struct block_req *take_first(struct block_list *list)
+{
+	struct block_req *req = list->first;
+
+	if (!req)
+		return NULL;
+	list->first = req->next;
+	if (!list->first)
+		list->last = NULL;
+	return req;
+}
+
 static void release(struct bounce_area *a)
 {
 	struct bounce *bo = a->bounce;
-	struct block_req *next = bo->waiting.first;
+	struct block_req *next;
 
+	bo->busy--;
+	if (!a->req->block->opt.below)
+		bo->busy_top--;
 	a->req->area = NULL;
 	a->req = NULL;
 	a->next_free = bo->free;
 	bo->free = a;
-	bo->busy--;
-	if (!next)
-		return;
-	bo->waiting.first = next->next;
-	if (!bo->waiting.first)
-		bo->waiting.last = NULL;
-	give_area(bo, next);
+	next = take_first(&bo->waiting_below);
+	if (!next && top_may_have(bo))
+		next = take_first(&bo->waiting_top);
+	if (next)
+		give_area(bo, next);
 }
 
 /* The bytes of a WRITE are in the area; or a READ has one. */
@@ -182,6 +204,8 @@ static void give_area(struct bounce *bo, struct block_req *req)
 
 	bo->free = a->next_free;
 	bo->busy++;
+	if (!req->block->opt.below)
+		bo->busy_top++;
 	bo->count++;
 	a->req = req;
 	a->fixed = req->fixed;
@@ -198,16 +222,19 @@ static void give_area(struct bounce *bo, struct block_req *req)
 
 void bounce_start(struct bounce *bo, struct block_req *req)
 {
-	if (bo->free) {
+	bool below = req->block->opt.below;
+	struct block_list *list = below ? &bo->waiting_below : &bo->waiting_top;
+
+	if (below ? bo->free != NULL : top_may_have(bo)) {
 		give_area(bo, req);
 		return;
 	}
 	req->next = NULL;
-	if (bo->waiting.last)
-		bo->waiting.last->next = req;
+	if (list->last)
+		list->last->next = req;
 	else
-		bo->waiting.first = req;
-	bo->waiting.last = req;
+		list->first = req;
+	list->last = req;
 }
 
 /* What a READ found is where the kernel wants it. */

@@ -114,21 +114,30 @@ static void build(const struct session *s, const struct fuse_init_in *in,
 static bool explain(struct session *s)
 {
 	const char *why = init_why_no_uring();
+	const char *asks = NULL;
 
-	if (s->cfg.io_uring == URING_OFF || !s->uring->sqe128)
+	if (s->cfg.zero_copy == ZERO_COPY_ON)
+		asks = "--zero-copy=on";
+	else if (s->cfg.io_uring == URING_OFF || !s->uring->sqe128)
 		return true; /* not wanted, or said when the ring was made */
-	if (!s->cfg.queues)
+	else if (s->cfg.io_uring == URING_ON)
+		asks = "--io-uring=on";
+	if (s->cfg.io_uring == URING_OFF)
+		why = "it is off";
+	else if (!s->uring->sqe128)
+		why = "it cannot carry FUSE requests";
+	else if (!s->cfg.queues)
 		why = "the number of possible CPUs is not known "
 		      "(/sys/devices/system/cpu/possible cannot be read)";
 	else if (!s->ring)
 		why = "its memory could not be had";
 	if (!why)
 		why = "the kernel did not offer it";
-	log_warnx("io_uring: %s: %s", why,
-		  s->cfg.io_uring == URING_ON ?
-			  "refused, as --io-uring=on asks" :
-			  "requests go by /dev/fuse");
-	return s->cfg.io_uring != URING_ON;
+	if (asks)
+		log_warnx("io_uring: %s: refused, as %s asks", why, asks);
+	else
+		log_warnx("io_uring: %s: requests go by /dev/fuse", why);
+	return !asks;
 }
 
 void init_handle(struct fuse_request *req)

@@ -127,13 +127,25 @@ void session_ring_settled(struct session *s)
 	become_ready(s);
 }
 
+/* If /dev/fuse cannot serve instead: the option that would let it, or "". */
+static const char *way_out(const struct session *s)
+{
+	if (s->ready)
+		return "";
+	if (s->cfg.zero_copy == ZERO_COPY_ON)
+		return " (--zero-copy=auto would go on without)";
+	if (s->cfg.io_uring == URING_ON)
+		return " (--io-uring=auto would go on with /dev/fuse)";
+	return NULL;
+}
+
 void session_ring_failed(struct session *s, const char *what, int err)
 {
-	if (s->ready || s->cfg.io_uring == URING_ON) {
+	const char *hint = way_out(s);
+
+	if (hint) {
 		log_warnx("io_uring: %s: %s: the connection must end%s", what,
-			  strerror(-err),
-			  s->ready ? "" : " (--io-uring=auto would go on with"
-					  " /dev/fuse)");
+			  strerror(-err), hint);
 		session_break(s);
 		return;
 	}

@@ -181,7 +181,7 @@ int uring_set_buffer(struct uring *u, unsigned int index, void *addr,
 	int ret;
 
 	if (u->emulated)
-		return 0;
+		return u->emu.buffer_error;
 	ret = io_uring_register_buffers_update_tag(&u->ring, index, &iov, &tag,
 						   1);
 	return ret < 0 ? ret : 0;

@@ -38,6 +38,7 @@ struct uring_emulation {
 	void (*cmd_hook)(void *arg, const struct io_uring_sqe *sqe,
 			 struct op *op);
 	void *cmd_arg;
+	int buffer_error; /* what uring_set_buffer() returns */
 };
 
 struct uring {

@@ -12,7 +12,8 @@ tests_qcow2_libq2_a_SOURCES = \
 	tests/qcow2/memdisk.c tests/qcow2/memdisk.h \
 	tests/qcow2/model.c tests/qcow2/model.h \
 	tests/qcow2/ops.c tests/qcow2/ops.h tests/qcow2/ops_choose.c \
-	tests/qcow2/rng.h
+	tests/qcow2/rng.h \
+	tests/qcow2/unseen.c tests/qcow2/unseen.h
 
 q2_ldadd = tests/qcow2/libq2.a librawfuse.a $(URING_LIBS) $(EV_LIBS) \
 	$(ZLIB_LIBS) $(ZSTD_LIBS)

@@ -11,6 +11,7 @@
 
 #include "journal.h"
 #include "memdisk.h"
+#include "unseen.h"
 
 #define HOLE 4096u
 
@@ -23,6 +24,8 @@ struct pending {
 	struct memfile *file;
 	struct journal_op *entry;
 	uint64_t number; /* of the I/O */
+	uint8_t *slot; /* of one that bounced: the slot's bytes */
+	uint64_t direct; /* and so many of them are moved without the area */
 };
 
 static struct pending **pool;
@@ -165,10 +168,13 @@ static int64_t seek(const struct memfile *f, const struct block_req *req)
 }
 
 /* Carries a request out; @part of its bytes (for WRITE). */
-static int64_t carry_out(struct memfile *f, struct block_req *req,
-			 uint64_t part)
+static int64_t carry_out(struct pending *p, uint64_t part)
 {
+	struct memfile *f = p->file;
+	struct block_req *req = p->req;
 	uint64_t end = req->offset + req->length;
+	uint64_t direct = p->direct;
+	const uint8_t *from;
 	bool keep = req->flags & BLOCK_KEEP_SIZE;
 	struct statx *stx;
 
@@ -178,10 +184,27 @@ static int64_t carry_out(struct memfile *f, struct block_req *req,
 			return 0;
 		if (end > f->size)
 			end = f->size;
-		memcpy(req->buf, f->data + req->offset, end - req->offset);
-		return (int64_t)(end - req->offset);
+		part = end - req->offset;
+		direct = direct < part ? direct : part;
+		from = f->data + req->offset;
+		if (req->unseen) {
+			if (!unseen_bytes(req, part))
+				return -EFAULT;
+			memcpy(unseen_bytes(req, part), from, part);
+			return (int64_t)part;
+		}
+		if (direct)
+			memcpy(p->slot, from, direct);
+		memcpy((uint8_t *)req->buf + direct, from + direct,
+		       part - direct);
+		return (int64_t)part;
 	case BLOCK_WRITE:
-		if (part)
+		if (req->unseen && part && !unseen_bytes(req, part))
+			return -EFAULT;
+		if (req->unseen && part)
+			memfile_write(f, unseen_bytes(req, part), part,
+				      req->offset);
+		else if (part)
 			memfile_write(f, req->buf, part, req->offset);
 		return (int64_t)part;
 	case BLOCK_ZERO:
@@ -230,6 +253,21 @@ static bool too_far(const struct block_req *req)
 	return end > memdisk.max_size;
 }
 
+static bool fails(uint64_t number)
+{
+	return number && memdisk.fail_at && number >= memdisk.fail_at &&
+	       number - memdisk.fail_at < memdisk.fail_count;
+}
+
+bool memdisk_fails(int *error)
+{
+	if (!fails(++memdisk.ios))
+		return false;
+	memdisk.failed++;
+	*error = memdisk.fail_with;
+	return true;
+}
+
 static int64_t perform(struct pending *p)
 {
 	struct block_req *req = p->req;
@@ -240,8 +278,7 @@ static int64_t perform(struct pending *p)
 		memdisk.outside++;
 		return -EFBIG;
 	}
-	if (p->number && memdisk.fail_at && p->number >= memdisk.fail_at &&
-	    p->number - memdisk.fail_at < memdisk.fail_count) {
+	if (fails(p->number)) {
 		memdisk.failed++;
 		if (memdisk.fail_with || req->type != BLOCK_WRITE)
 			ret = -(memdisk.fail_with ? memdisk.fail_with : EIO);
@@ -252,12 +289,12 @@ static int64_t perform(struct pending *p)
 			part -= part % 512;
 			if (!ret && !part)
 				ret = -ENOSPC;
-			carry_out(p->file, req, part);
+			carry_out(p, part);
 			return ret ? ret : (int64_t)part;
 		}
 		return ret;
 	}
-	return carry_out(p->file, req, part);
+	return carry_out(p, part);
 }
 
 static void tick(struct op *op, int res, unsigned int flags)
@@ -274,14 +311,10 @@ static void tick(struct op *op, int res, unsigned int flags)
 		if (other != p) {
 			struct pending tmp = *p;
 
-			p->req = other->req;
-			p->file = other->file;
-			p->entry = other->entry;
-			p->number = other->number;
-			other->req = tmp.req;
-			other->file = tmp.file;
-			other->entry = tmp.entry;
-			other->number = tmp.number;
+			*p = *other;
+			p->op = tmp.op;
+			tmp.op = other->op;
+			*other = tmp;
 		}
 	}
 	req = p->req;
@@ -310,26 +343,56 @@ static int mem_open(struct block *b)
 	return 0;
 }
 
-static void mem_submit(struct block *b, struct block_req *req)
+static void start(struct block_req *req, uint8_t *slot, uint64_t direct)
 {
-	struct memfile *f = b->state;
+	struct memfile *f = req->block->state;
 	struct pending *p = must(calloc(1, sizeof(*p)));
+	struct block_req journaled = *req;
 
 	p->op.done = tick;
 	p->req = req;
 	p->file = f;
+	p->slot = slot;
+	p->direct = direct;
+	if (direct && req->type == BLOCK_WRITE)
+		memcpy(req->buf, slot, direct);
+	if (req->unseen)
+		journaled.buf = unseen_bytes(req, req->length);
 	memdisk.now++;
 	if (counts(req->type))
 		p->number = ++memdisk.ios;
 	if (memdisk.journal)
-		p->entry = journal_submit(memdisk.journal, f, req, memdisk.now);
+		p->entry = journal_submit(memdisk.journal, f, &journaled,
+					  memdisk.now);
 	if (pool_count == pool_room) {
 		pool_room = pool_room * 2 + 64;
 		pool = must(
 			realloc(pool, pool_room * sizeof(struct pending *)));
 	}
 	pool[pool_count++] = p;
-	uring_post(b->uring, &p->op, 0);
+	uring_post(req->block->uring, &p->op, 0);
+}
+
+static void bounced(struct block_req *req, int error)
+{
+	if (error)
+		block_complete(req, error);
+	else
+		start(req, req->scratch, req->moved);
+}
+
+static void mem_submit(struct block *b, struct block_req *req)
+{
+	(void)b;
+	if (!req->unseen || rng_chance(&memdisk.rng, 3, 4)) {
+		start(req, NULL, 0);
+		return;
+	}
+	memdisk.bounced++;
+	if (rng_chance(&memdisk.rng, 1, 2))
+		req->moved = rng_below(&memdisk.rng, req->length);
+	req->scratch = unseen_bytes(req, req->length);
+	block_bounce(req, req->moved, bounced);
 }
 
 static int mem_close(struct block *b)

@@ -1,7 +1,9 @@
 /*
  * A stand-in for the raw driver: files in memory. Requests to it complete in
  * a seeded random order; every modification and flush goes into a journal if
- * one is set; the I/O with a given number can be made to fail.
+ * one is set; the I/O with a given number can be made to fail. A request whose
+ * bytes are in a slot (unseen.h) gets them from there, or bounces as direct I/O
+ * may: from its beginning or from its middle.
  *
  * The clock (memdisk.now) ticks at every submission and completion, so that
  * things in the journal and things above the driver can be put in order.
@@ -39,9 +41,13 @@ struct memdisk {
 	int fail_with; /* errno; 0: a short write */
 	uint64_t failed;
 	uint64_t outside; /* writes behind max_size */
+	uint64_t bounced;
 };
 
 extern struct memdisk memdisk;
+
+/* Counts an I/O that is not the driver's own: shall it fail (with @error)? */
+bool memdisk_fails(int *error);
 
 /* Takes the place of the raw driver, for good. */
 void memdisk_install(void);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ops.h"
+#include "unseen.h"
 
 #define TO_THE_END UINT64_MAX
 #define SEEK_CHECK (4u << 20) /* bytes of a hole that are held to the model */
@@ -113,7 +114,7 @@ static void apply(struct ops *ops, const struct ops_slot *slot)
 		end = end < m->size ? end : m->size;
 	switch (slot->req.type) {
 	case BLOCK_WRITE:
-		model_write(m, slot->req.buf, slot->expect, slot->offset);
+		model_write(m, slot->data, slot->expect, slot->offset);
 		break;
 	case BLOCK_DISCARD:
 	case BLOCK_ZERO:
@@ -217,7 +218,7 @@ static void check_result(struct ops *ops, struct ops_slot *slot)
 	}
 	if (req->type != BLOCK_READ || req->result <= 0)
 		return;
-	bad = model_compare(ops->model, req->buf, (uint64_t)req->result,
+	bad = model_compare(ops->model, slot->data, (uint64_t)req->result,
 			    slot->offset);
 	if (bad >= 0) {
 		uint8_t want;
@@ -225,8 +226,8 @@ static void check_result(struct ops *ops, struct ops_slot *slot)
 		model_read(ops->model, &want, 1, slot->offset + (uint64_t)bad);
 		complain(ops, slot, "differs at byte",
 			 (int64_t)slot->offset + bad, -1);
-		printf("\tthe byte is 0x%02x, not 0x%02x\n",
-		       ((uint8_t *)req->buf)[bad], want);
+		printf("\tthe byte is 0x%02x, not 0x%02x\n", slot->data[bad],
+		       want);
 	}
 }
 
@@ -246,7 +247,9 @@ static void done(struct block_req *req)
 		       slot->id, block_type_name(req->type), slot->offset,
 		       slot->length, req->result);
 	slot->busy = false;
-	free(req->buf == &slot->stx ? NULL : req->buf);
+	unseen_take_back((unsigned int)(slot - ops->slots));
+	free(slot->data);
+	slot->data = NULL;
 	ops->in_flight--;
 	ops->finished++;
 	/* Now and then let what is in flight run dry. */
@@ -285,6 +288,19 @@ static void prepare(struct ops *ops, struct ops_slot *slot,
 	predict(ops, slot);
 }
 
+/* A share of the requests are unseen, a few of the others in a fixed buffer. */
+static void hide(struct ops *ops, struct ops_slot *slot)
+{
+	unsigned int i = (unsigned int)(slot - ops->slots);
+
+	if (!ops->opt.unseen)
+		return;
+	if (rng_chance(&ops->rng, ops->opt.unseen, 100))
+		unseen_lend(i, &slot->req, slot->data, false);
+	else if (rng_chance(&ops->rng, 1, 4))
+		unseen_lend(i, &slot->req, slot->data, true);
+}
+
 static bool start(struct ops *ops, struct ops_slot *slot)
 {
 	struct block_req *req = &slot->req;
@@ -298,16 +314,17 @@ static bool start(struct ops *ops, struct ops_slot *slot)
 	if (req->type == BLOCK_STAT)
 		req->buf = &slot->stx;
 	if (req->type == BLOCK_READ || req->type == BLOCK_WRITE) {
-		req->buf = malloc(slot->length);
-		if (!req->buf)
+		req->buf = slot->data = malloc(slot->length);
+		if (!slot->data)
 			abort();
-		memset(req->buf, 0xa5, slot->length);
+		memset(slot->data, 0xa5, slot->length);
+		hide(ops, slot);
 	}
 	if (req->type == BLOCK_WRITE) {
 		if (rng_chance(&ops->rng, 1, 16))
-			memset(req->buf, 0, slot->length);
+			memset(slot->data, 0, slot->length);
 		else
-			rng_fill(&ops->rng, req->buf, slot->length);
+			rng_fill(&ops->rng, slot->data, slot->length);
 	}
 	slot->busy = true;
 	ops->count[req->type]++;
@@ -378,6 +395,7 @@ unsigned int ops_run(struct ops *ops)
 		}
 		uring_wait(ops->block->uring);
 	}
+	ops->bad += (unsigned int)unseen_stats.wrong;
 	return ops->bad;
 }
 

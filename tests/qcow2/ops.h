@@ -29,6 +29,7 @@ struct ops_slot {
 	uint64_t expect; /* result, if it succeeds */
 	int expect_error; /* or -errno that it must end in; 0 */
 	struct statx stx;
+	uint8_t *data; /* of a READ or WRITE; req.buf may be no address */
 	void *user; /* the hooks' */
 };
 
@@ -49,6 +50,7 @@ struct ops_options {
 	bool verbose;
 	unsigned int flush_weight; /* percent, more or less */
 	unsigned int resize_weight;
+	unsigned int unseen; /* percent of READs and WRITEs; unseen.h */
 };
 
 struct ops {

@@ -95,6 +95,12 @@ list_cases() {
 	t "cluster_size=64k" backcompressed "cache=direct ring=real"
 	t "cluster_size=64k" fill "cache=direct ring=real depth=32"
 	t "cluster_size=4k" backqcow "cache=direct ring=real depth=32"
+	# More requests than areas for the bytes they may not look at.
+	t "cluster_size=64k" fill "cache=direct depth=64 unseen=90"
+	t "cluster_size=4k" backqcow "cache=direct depth=64 unseen=90"
+	t "extended_l2=on,cluster_size=64k" backraw \
+		"cache=direct depth=64 unseen=90 align=512"
+	t "cluster_size=64k" backcompressed "depth=64 unseen=100"
 	t "cluster_size=64k" fill "depth=1"
 	t "cluster_size=4k" snap2 "depth=64"
 	size=64M

@@ -23,6 +23,7 @@
 #include "journal.h"
 #include "loop/log.h"
 #include "loop/size.h"
+#include "unseen.h"
 
 static const char usage[] =
 	"usage: q2crash IMAGE [option=value]...\n"
@@ -33,7 +34,10 @@ static const char usage[] =
 	"  rounds=2 (the next begins with one of the crashed images)\n"
 	"  all=0 (1: every subset of what a crash may lose, if they are few)\n"
 	"  leaks=0 (1: an image that leaks is fine even after a close)\n"
+	"  unseen=30 (percent of READs and WRITEs whose bytes have no address)\n"
 	"  lie=0 (the files ignore flushes: then this must find something)\n";
+
+#define AREA (8u << 20) /* bytes a request may have */
 
 struct crash {
 	struct block_options open;
@@ -425,6 +429,8 @@ static bool set(struct crash *c, const char *name, uint64_t n)
 		c->all = n;
 	else if (!strcmp(name, "lie"))
 		c->lie = n;
+	else if (!strcmp(name, "unseen"))
+		c->ops.unseen = (unsigned int)n;
 	else if (!strcmp(name, "verbose"))
 		c->ops.verbose = n;
 	else
@@ -491,7 +497,8 @@ int main(int argc, char **argv)
 				  .ops = { .seed = 1,
 					   .count = 200,
 					   .unit = 512,
-					   .flush_weight = 10 },
+					   .flush_weight = 10,
+					   .unseen = 30 },
 				  .points = 1000,
 				  .reopen = 8,
 				  .rounds = 2,
@@ -505,6 +512,8 @@ int main(int argc, char **argv)
 		c.rounds = 1;
 	if (uring_init_emulated(&c.uring, 64))
 		return 2;
+	if (c.ops.unseen)
+		c.open.bounce = unseen_attach(&c.uring, AREA, c.ops.seed);
 	c.seed = c.ops.seed;
 	memdisk_reset(c.ops.seed);
 	memdisk_install();

@@ -20,12 +20,16 @@
 #include "loop/size.h"
 #include "memdisk.h"
 #include "ops.h"
+#include "unseen.h"
 
 static const char usage[] =
 	"usage: q2fail IMAGE [option=value]...\n"
 	"  seed=1 ops=60 depth=8 cluster=64k points=0 (0: every I/O)\n"
 	"  resize=0 growable=0 max-size=SIZE max-len=SIZE flush=10\n"
-	"  metadata-cache=0 only=I/O format=qcow2 verbose=0\n";
+	"  metadata-cache=0 only=I/O format=qcow2 verbose=0\n"
+	"  unseen=30 (percent of READs and WRITEs whose bytes have no address)\n";
+
+#define AREA (8u << 20) /* bytes a request may have */
 
 struct fail {
 	struct block_options open;
@@ -247,6 +251,8 @@ static bool set(struct fail *f, const char *name, uint64_t n)
 		f->points = n;
 	else if (!strcmp(name, "only"))
 		f->only = n;
+	else if (!strcmp(name, "unseen"))
+		f->ops.unseen = (unsigned int)n;
 	else if (!strcmp(name, "verbose"))
 		f->ops.verbose = n;
 	else
@@ -286,10 +292,11 @@ static void parse_arguments(struct fail *f, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct fail f = {
-		.open.format = "qcow2",
-		.ops = { .seed = 1, .count = 60, .flush_weight = 10 }
-	};
+	static struct fail f = { .open.format = "qcow2",
+				 .ops = { .seed = 1,
+					  .count = 60,
+					  .flush_weight = 10,
+					  .unseen = 30 } };
 	struct block *b;
 	unsigned int i;
 
@@ -297,6 +304,8 @@ int main(int argc, char **argv)
 	parse_arguments(&f, argc, argv);
 	if (uring_init_emulated(&f.uring, 64))
 		return 2;
+	if (f.ops.unseen)
+		f.open.bounce = unseen_attach(&f.uring, AREA, f.ops.seed);
 	memdisk_reset(1);
 	memdisk_install();
 	log_set_tap(quiet);

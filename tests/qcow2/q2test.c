@@ -14,6 +14,7 @@
 #include "loop/log.h"
 #include "loop/size.h"
 #include "ops.h"
+#include "unseen.h"
 
 static const char usage[] =
 	"usage: q2test IMAGE [option=value]...\n"
@@ -25,7 +26,11 @@ static const char usage[] =
 	"  read-only=0         ring=emulated|real sparse=0\n"
 	"  flush=8             resize=0           (weights, about percent)\n"
 	"  cache=auto|direct|host                 rounds=1 (open and close)\n"
+	"  unseen=30 (percent of READs and WRITEs whose bytes have no address;\n"
+	"            not with ring=real)\n"
 	"  no-backing=0        loose=0             verbose=0          trace=0\n";
+
+#define AREA (8u << 20) /* bytes a request may have */
 
 struct config {
 	struct block_options open;
@@ -97,6 +102,8 @@ static bool set_number(struct config *c, const char *name, uint64_t n)
 		c->ops.flush_weight = (unsigned int)n;
 	else if (!strcmp(name, "resize"))
 		c->ops.resize_weight = (unsigned int)n;
+	else if (!strcmp(name, "unseen"))
+		c->ops.unseen = (unsigned int)n;
 	else if (!strcmp(name, "rounds"))
 		c->rounds = (unsigned int)n;
 	else if (!strcmp(name, "loose"))
@@ -197,6 +204,7 @@ int main(int argc, char **argv)
 			    .ops.seed = 1,
 			    .ops.count = 1000,
 			    .ops.flush_weight = 8,
+			    .ops.unseen = 30,
 			    .rounds = 1 };
 	struct uring u;
 	struct model m;
@@ -210,6 +218,10 @@ int main(int argc, char **argv)
 		printf("q2test: no ring: %s\n", strerror(-ret));
 		return 77;
 	}
+	if (c.real)
+		c.ops.unseen = 0;
+	if (c.ops.unseen)
+		c.open.bounce = unseen_attach(&u, AREA, c.ops.seed);
 	ret = model_init(&m, c.model);
 	if (ret) {
 		fprintf(stderr, "q2test: %s: %s\n", c.model, strerror(-ret));
@@ -224,6 +236,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	model_free(&m);
+	if (c.open.bounce)
+		unseen_detach(c.open.bounce);
 	uring_exit(&u);
 	return bad ? 1 : 0;
 }

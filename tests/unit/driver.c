@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "driver.h"
+#include "slots.h"
 
 struct driver driver;
 
@@ -54,20 +55,61 @@ static void fill_stat(struct statx *stx)
 	stx->stx_ctime.tv_nsec = DRIVER_CTIME;
 }
 
+/*
+ * Moves bytes of the request that nobody looks at. Where they are is kept in
+ * scratch: a request that bounced does not say it any more.
+ */
+static void move(struct block_req *req, size_t from, size_t to)
+{
+	size_t n = in_memory(req);
+	uint8_t *slot = req->scratch;
+
+	if (from == to)
+		return;
+	if (req->unseen)
+		slot = slots_find(req->fixed - 1u, (uintptr_t)req->buf,
+				  req->length, req->type);
+	if (req->type == BLOCK_READ)
+		memset(slot + from, 0, to - from);
+	if (to > n)
+		to = n;
+	if (from >= to)
+		return;
+	if (req->type == BLOCK_READ)
+		memcpy(slot + from, driver.mem + req->offset + from, to - from);
+	else
+		memcpy(driver.mem + req->offset + from, slot + from, to - from);
+}
+
 /* Does what the request asks; returns its result. */
 static int64_t carry_out(struct block_req *req)
 {
-	size_t n = in_memory(req);
+	size_t n = in_memory(req), direct = 0;
+	uint8_t *buf;
 
+	if (req->unseen)
+		direct = req->length;
+	else if (req->area)
+		direct = driver.bounce_from;
 	if (driver.forced[req->type])
 		return driver.result[req->type];
 	switch (req->type) {
 	case BLOCK_READ:
-		memset(req->buf, 0, req->length);
-		memcpy(req->buf, driver.mem + (n ? req->offset : 0), n);
+		move(req, 0, direct);
+		if (req->unseen)
+			return (int64_t)req->length;
+		buf = (uint8_t *)req->buf + direct;
+		memset(buf, 0, req->length - direct);
+		if (n > direct)
+			memcpy(buf, driver.mem + req->offset + direct,
+			       n - direct);
 		return (int64_t)req->length;
 	case BLOCK_WRITE:
-		memcpy(driver.mem + (n ? req->offset : 0), req->buf, n);
+		move(req, 0, direct);
+		buf = (uint8_t *)req->buf + direct;
+		if (!req->unseen && n > direct)
+			memcpy(driver.mem + req->offset + direct, buf,
+			       n - direct);
 		return (int64_t)req->length;
 	case BLOCK_DISCARD:
 	case BLOCK_ZERO:
@@ -93,6 +135,28 @@ static void posted(struct op *op, int res, unsigned int flags)
 	block_complete(req, carry_out(req));
 }
 
+static void go_on(struct block_req *req)
+{
+	if (driver.hold) {
+		ck_assert_uint_lt(driver.held_n, DRIVER_MOST);
+		driver.held[driver.held_n++] = req;
+		return;
+	}
+	req->op.done = posted;
+	uring_post(req->block->uring, &req->op, 0);
+}
+
+static void bounced(struct block_req *req, int error)
+{
+	if (error) {
+		driver.not_bounced++;
+		block_complete(req, error);
+		return;
+	}
+	ck_assert(!req->unseen && !req->fixed);
+	go_on(req);
+}
+
 static void fake_submit(struct block *b, struct block_req *req)
 {
 	ck_assert_ptr_eq(req->block, b);
@@ -104,13 +168,14 @@ static void fake_submit(struct block *b, struct block_req *req)
 	driver.last_flags = req->flags;
 	driver.last_offset = req->offset;
 	driver.last_length = req->length;
-	if (driver.hold) {
-		ck_assert_uint_lt(driver.held_n, DRIVER_MOST);
-		driver.held[driver.held_n++] = req;
+	if (!driver.bounce || !req->unseen) {
+		go_on(req);
 		return;
 	}
-	req->op.done = posted;
-	uring_post(b->uring, &req->op, 0);
+	ck_assert_uint_lt(driver.bounce_from, req->length);
+	req->scratch = slots_find(req->fixed - 1u, (uintptr_t)req->buf,
+				  req->length, req->type);
+	block_bounce(req, driver.bounce_from, bounced);
 }
 
 static const struct block_driver fake_driver = {

@@ -1,6 +1,7 @@
 /*
  * A block driver for tests, in the place of the null driver: storage in
- * memory, completions at once or when the test says so.
+ * memory, completions at once or when the test says so. The bytes of an unseen
+ * request go straight to and from its slot (slots.h), or the request bounces.
  */
 #ifndef UNIT_DRIVER_H
 #define UNIT_DRIVER_H
@@ -20,6 +21,8 @@ struct driver {
 	bool forced[BLOCK_TYPES]; /* requests of a type end with: */
 	int64_t result[BLOCK_TYPES];
 	uint32_t stx_mode; /* what STAT finds */
+	bool bounce; /* unseen bytes are worked on, from here on: */
+	uint64_t bounce_from;
 	/* What happened: */
 	struct block_req *held[DRIVER_MOST]; /* oldest first */
 	unsigned int held_n;
@@ -28,6 +31,7 @@ struct driver {
 	enum block_type last_type;
 	unsigned int last_flags;
 	uint64_t last_offset, last_length;
+	unsigned int not_bounced; /* bounces that failed */
 	unsigned int closed;
 	uint8_t *mem; /* mem_size bytes; what lies behind is not kept */
 	size_t mem_size;

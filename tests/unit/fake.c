@@ -10,24 +10,15 @@
 #include <unistd.h>
 
 #include "driver.h"
-#include "fake.h"
+#include "block/bounce.h"
+#include "fake_int.h"
+#include "fuse/payload.h"
+#include "slots.h"
 
 #define SOCKET_ROOM (1 << 20)
 
-static struct fake_entry *by_op(struct fake *f, struct op *op)
-{
-	unsigned int i;
-
-	for (i = 0; i < f->entries_n; i++)
-		if (f->entries[i].op == op)
-			return &f->entries[i];
-	ck_assert_uint_lt(f->entries_n, FAKE_ENTRIES);
-	f->entries[f->entries_n].op = op;
-	return &f->entries[f->entries_n++];
-}
-
-static void add_answer(struct fake *f, const struct fuse_out_header *out,
-		       const void *data)
+void fake_add_answer(struct fake *f, const struct fuse_out_header *out,
+		     const void *data)
 {
 	struct fake_answer *a;
 
@@ -44,114 +35,8 @@ static void add_answer(struct fake *f, const struct fuse_out_header *out,
 		ck_assert_uint_eq(a->len, 0);
 	a->data = malloc(a->len + 1);
 	ck_assert_ptr_nonnull(a->data);
-	memcpy(a->data, data, a->len);
-}
-
-static void take_register(struct fake_entry *e, const struct io_uring_sqe *sqe,
-			  const struct fuse_uring_cmd_req *req)
-{
-	const struct iovec *iov = (const void *)(uintptr_t)sqe->addr;
-
-	ck_assert_uint_eq(sqe->len, 2);
-	ck_assert_uint_eq(req->commit_id, 0);
-	ck_assert(!e->committed && !e->asked);
-	ck_assert_uint_ge(iov[0].iov_len, sizeof(struct fuse_uring_req_header));
-	ck_assert_uint_ge(iov[1].iov_len, FUSE_MIN_PAYLOAD);
-	e->iov = iov;
-	e->qid = req->qid;
-}
-
-static void take_commit(struct fake *f, struct fake_entry *e,
-			const struct fuse_uring_cmd_req *req)
-{
-	const struct fuse_uring_req_header *h = e->iov[0].iov_base;
-	struct fuse_out_header out;
-
-	ck_assert_uint_eq(req->qid, e->qid);
-	ck_assert_uint_eq(req->commit_id, e->commit_id);
-	e->committed = true;
-	if (!e->asked) /* the same again, after EAGAIN */
-		return;
-	e->asked = false;
-	memcpy(&out, h->in_out, sizeof(out));
-	ck_assert_uint_eq(out.len, sizeof(out) + h->ring_ent_in_out.payload_sz);
-	ck_assert_uint_le(h->ring_ent_in_out.payload_sz, e->iov[1].iov_len);
-	add_answer(f, &out, e->iov[1].iov_base);
-}
-
-/* Does the script let this command fail? */
-static bool scripted(struct fake *f, uint32_t cmd)
-{
-	struct fake_script *s = &f->script;
-
-	if (!s->times || s->cmd != cmd)
-		return false;
-	if (s->skip) {
-		s->skip--;
-		return false;
-	}
-	s->times--;
-	return true;
-}
-
-/*
- * A completion of the ring itself: in a drain those come before what was posted
- * by the program.
- */
-static void complete_first(struct uring *u, struct op *op, int res)
-{
-	struct op *rest = u->ready;
-
-	if (!rest) {
-		uring_post(u, op, res);
-		return;
-	}
-	op->res = res;
-	op->next = rest;
-	u->ready = op;
-}
-
-/* ADD_QUEUE and ADD_BUFPOOL: answered at once. */
-static bool queue_command(struct fake *f, const struct io_uring_sqe *sqe,
-			  struct op *op)
-{
-	if (sqe->opcode != IORING_OP_URING_CMD ||
-	    (sqe->cmd_op != FUSE_IO_URING_CMD_ADD_QUEUE &&
-	     sqe->cmd_op != FUSE_IO_URING_CMD_ADD_BUFPOOL))
-		return false;
-	complete_first(&f->uring, op, scripted(f, sqe->cmd_op) ?
-					      f->script.res :
-					      -EOPNOTSUPP);
-	return true;
-}
-
-static void command(void *arg, const struct io_uring_sqe *sqe, struct op *op)
-{
-	struct fake *f = arg;
-	const struct fuse_uring_cmd_req *req = (const void *)sqe->cmd;
-	struct fake_entry *e;
-
-	if (queue_command(f, sqe, op))
-		return;
-	e = by_op(f, op);
-	ck_assert(!e->held);
-	ck_assert(sqe->flags & IOSQE_FIXED_FILE);
-	ck_assert_int_eq(f->uring.emu.files[sqe->fd], f->session->fd);
-	ck_assert_uint_eq(req->flags, 0);
-	e->commands++;
-	if (sqe->cmd_op == FUSE_IO_URING_CMD_REGISTER) {
-		f->registers++;
-		take_register(e, sqe, req);
-	} else {
-		ck_assert_uint_eq(sqe->cmd_op,
-				  FUSE_IO_URING_CMD_COMMIT_AND_FETCH);
-		f->commits++;
-		take_commit(f, e, req);
-	}
-	if (scripted(f, sqe->cmd_op))
-		complete_first(&f->uring, op, f->script.res);
-	else
-		e->held = true;
+	if (a->len)
+		memcpy(a->data, data, a->len);
 }
 
 static void on_ready(struct session *s)
@@ -184,6 +69,42 @@ struct fake_config fake_config(void)
 	};
 }
 
+const char *const fake_mode_names[FAKE_MODES] = {
+	[FAKE_ENTRY] = "entry",
+	[FAKE_POOL] = "pool",
+	[FAKE_FIXED_POOL] = "registered-pool",
+	[FAKE_ZERO_COPY] = "zero-copy,pool",
+	[FAKE_ZERO_COPY_FIXED] = "zero-copy,registered-pool",
+};
+
+struct fake_config fake_config_of(enum fake_mode mode)
+{
+	struct fake_config cfg = fake_config();
+
+	cfg.init_flags = FAKE_POOL_FLAGS;
+	if (mode < FAKE_ZERO_COPY)
+		cfg.session.zero_copy = ZERO_COPY_OFF;
+	if (mode == FAKE_ENTRY)
+		cfg.session.buffer_pool = BUFFER_POOL_OFF;
+	else if (mode == FAKE_POOL)
+		cfg.buffer_error = -ENOMEM;
+	else if (mode == FAKE_ZERO_COPY_FIXED)
+		cfg.session.buffer_pool = FAKE_DEPTH * FAKE_MAX_WRITE;
+	return cfg;
+}
+
+const char *fake_payloads(const struct fake *f)
+{
+	return payload_name(ring_payload(f->session->ring));
+}
+
+const char *fake_why(const struct fake *f)
+{
+	const char *why = ring_payload(f->session->ring)->why;
+
+	return why ? why : "";
+}
+
 static int make_socket(struct fake *f)
 {
 	int fds[2], room = SOCKET_ROOM, i;
@@ -211,8 +132,12 @@ struct fake *fake_new(const struct fake_config *cfg)
 	signal(SIGPIPE, SIG_IGN);
 	ck_assert_ptr_nonnull(f);
 	ck_assert_int_eq(uring_init_emulated(&f->uring, 16), 0);
+	slots_start(&f->uring);
+	f->uring.emu.buffer_error = cfg->buffer_error;
+	f->unprivileged = cfg->unprivileged;
+	f->bounce = opt.bounce = bounce_new(&f->uring);
 	f->uring.sqe128 = !cfg->no_ring;
-	f->uring.emu.cmd_hook = command;
+	f->uring.emu.cmd_hook = fake_command;
 	f->uring.emu.cmd_arg = f;
 	ck_assert_int_eq(loop_init(&f->loop, &f->uring), 0);
 	f->block = block_open(&f->uring, &opt);
@@ -252,6 +177,11 @@ void fake_free(struct fake *f)
 	ck_assert_uint_le(f->broken, 1);
 	ck_assert_uint_le(f->ready, 1);
 	block_close(f->block);
+	for (i = 0; i < f->entries_n; i++)
+		free(f->entries[i].slot);
+	while (f->pending_n)
+		fake_drop_pending(f, 0);
+	bounce_free(f->bounce);
 	loop_exit(&f->loop);
 	uring_exit(&f->uring);
 	session_free(f->session);
@@ -271,7 +201,7 @@ static void read_answers(struct fake *f)
 		ck_assert_uint_ge((size_t)n, sizeof(out));
 		memcpy(&out, buf, sizeof(out));
 		ck_assert_uint_eq(out.len, (size_t)n);
-		add_answer(f, &out, buf + sizeof(out));
+		fake_add_answer(f, &out, buf + sizeof(out));
 	}
 }
 
@@ -295,12 +225,11 @@ void fake_raw(struct fake *f, const void *bytes, size_t len)
 	ck_assert_int_eq(send(f->fd, bytes, len, 0), (ssize_t)len);
 }
 
-static struct fuse_in_header header(const struct fake *f,
-				    const struct fake_msg *m)
+struct fuse_in_header fake_header(uint64_t unique, const struct fake_msg *m)
 {
 	struct fuse_in_header in = {
 		.opcode = m->opcode,
-		.unique = f->unique,
+		.unique = unique,
 		.nodeid = FUSE_ROOT_NODE,
 		.uid = 1,
 		.gid = 2,
@@ -314,7 +243,7 @@ static struct fuse_in_header header(const struct fake *f,
 }
 
 /* An argument's bytes; zeros if the test did not care. */
-static void put(uint8_t *to, const void *from, size_t len)
+void fake_put(uint8_t *to, const void *from, size_t len)
 {
 	if (from)
 		memcpy(to, from, len);
@@ -324,47 +253,15 @@ static void put(uint8_t *to, const void *from, size_t len)
 
 static void send_dev(struct fake *f, const struct fake_msg *m)
 {
-	struct fuse_in_header in = header(f, m);
+	struct fuse_in_header in = fake_header(f->unique, m);
 	uint8_t *buf = malloc(sizeof(in) + m->in_len + m->data_len);
 
 	ck_assert_ptr_nonnull(buf);
 	memcpy(buf, &in, sizeof(in));
-	put(buf + sizeof(in), m->in, m->in_len);
-	put(buf + sizeof(in) + m->in_len, m->data, m->data_len);
+	fake_put(buf + sizeof(in), m->in, m->in_len);
+	fake_put(buf + sizeof(in) + m->in_len, m->data, m->data_len);
 	fake_raw(f, buf, sizeof(in) + m->in_len + m->data_len);
 	free(buf);
-}
-
-static struct fake_entry *held_entry(struct fake *f, unsigned int i)
-{
-	for (; i < f->entries_n; i++)
-		if (f->entries[i].held)
-			return &f->entries[i];
-	ck_abort_msg("no entry is held");
-	return NULL;
-}
-
-static void send_ring(struct fake *f, const struct fake_msg *m)
-{
-	struct fake_entry *e = held_entry(f, m->entry);
-	struct fuse_uring_req_header *h = e->iov[0].iov_base;
-	struct fuse_in_header in = header(f, m);
-
-	ck_assert_uint_le(m->in_len, sizeof(h->op_in));
-	ck_assert_uint_le(m->data_len, e->iov[1].iov_len);
-	memset(h, 0xaa, sizeof(*h));
-	memcpy(h->in_out, &in, sizeof(in));
-	put(h->op_in, m->in, m->in_len);
-	put(e->iov[1].iov_base, m->data, m->data_len);
-	e->commit_id = m->lie_commit ? m->commit_id : f->unique + 1000000;
-	h->ring_ent_in_out = (struct fuse_uring_ent_in_out){
-		.commit_id = e->commit_id,
-		.payload_sz =
-			m->lie_payload ? m->payload_sz : (uint32_t)m->data_len,
-	};
-	e->asked = true;
-	e->held = false;
-	uring_post(&f->uring, e->op, 0);
 }
 
 uint64_t fake_send(struct fake *f, enum fake_way way,
@@ -374,7 +271,7 @@ uint64_t fake_send(struct fake *f, enum fake_way way,
 	if (way == FAKE_DEV)
 		send_dev(f, msg);
 	else
-		send_ring(f, msg);
+		fake_send_ring(f, msg);
 	return f->unique;
 }
 
@@ -420,44 +317,4 @@ const struct fake_answer *fake_init(struct fake *f, uint32_t major,
 				   .flags2 = (uint32_t)(flags >> 32) };
 
 	return fake_ask(f, FAKE_DEV, FUSE_INIT, &in, len);
-}
-
-void fake_end_command(struct fake *f, unsigned int i, int res)
-{
-	ck_assert_uint_lt(i, f->entries_n);
-	ck_assert(f->entries[i].held);
-	f->entries[i].held = false;
-	uring_post(&f->uring, f->entries[i].op, res);
-}
-
-void fake_end_all(struct fake *f, int res)
-{
-	unsigned int i;
-
-	for (i = 0; i < f->entries_n; i++)
-		if (f->entries[i].held)
-			fake_end_command(f, i, res);
-}
-
-unsigned int fake_held(const struct fake *f)
-{
-	unsigned int i, n = 0;
-
-	for (i = 0; i < f->entries_n; i++)
-		n += f->entries[i].held;
-	return n;
-}
-
-void fake_check_states(const struct fake *f, enum entry_state state,
-		       unsigned int n)
-{
-	unsigned int i, sum = 0;
-
-	for (i = 0; i < ENTRY_STATES; i++)
-		sum += ring_count(f->session->ring, i);
-	ck_assert_uint_eq(sum, FAKE_ENTRIES);
-	ck_assert_msg(ring_count(f->session->ring, state) == n,
-		      "%u entries are %s, not %u",
-		      ring_count(f->session->ring, state),
-		      ring_state_name(state), n);
 }

@@ -1,6 +1,8 @@
 /*
  * The kernel's side of a session, faked: a socket in the place of /dev/fuse,
- * and the commands of the ring entries, taken off the emulated ring.
+ * and the commands of the ring entries, taken off the emulated ring. With
+ * FAKE_POOL_FLAGS it is a kernel of 7.46: queues may have pools of buffers, and
+ * be zero-copied, with the data of READ and WRITE in a slot (slots.h).
  */
 #ifndef UNIT_FAKE_H
 #define UNIT_FAKE_H
@@ -14,6 +16,9 @@
 #define FAKE_MAX_WRITE 16384
 #define FAKE_ANSWERS 512
 #define FAKE_RING_FLAGS (FUSE_INIT_EXT | FUSE_OVER_IO_URING)
+#define FAKE_POOL_FLAGS (FAKE_RING_FLAGS | FUSE_HAS_IO_URING_BUFPOOL)
+#define FAKE_PENDING 32 /* requests that wait for a buffer */
+#define FAKE_LOG 64
 
 enum fake_way { FAKE_DEV, FAKE_RING, FAKE_WAYS };
 
@@ -21,6 +26,8 @@ struct fake_config {
 	struct session_config session;
 	bool read_only, growable;
 	bool no_ring; /* the ring cannot carry commands */
+	bool unprivileged; /* no right to zero-copy */
+	int buffer_error; /* of registering the pools with the ring */
 	bool no_init; /* leave INIT to the test */
 	uint64_t init_flags; /* what the kernel offers */
 };
@@ -33,10 +40,14 @@ struct fake_msg {
 	const void *data; /* the others */
 	size_t data_len;
 	unsigned int entry; /* RING: the first held one at or after it */
+	bool copied; /* RING: not zero-copied, even if it could be */
 	bool lie_len, lie_payload, lie_commit; /* use these instead: */
+	bool lie_flags, lie_offset;
 	uint32_t len; /* of the header */
 	uint32_t payload_sz; /* RING */
 	uint64_t commit_id; /* RING */
+	uint64_t flags; /* RING, of the entry */
+	uint32_t offset; /* RING, of the payload in the pool */
 };
 
 struct fake_answer {
@@ -56,6 +67,34 @@ struct fake_entry {
 	bool asked; /* a request is at the server's */
 	uint64_t commit_id;
 	unsigned int commands;
+	uint16_t slot_index; /* REGISTER's, for zero-copy */
+	int buffer; /* of the pool, that it has; -1 */
+	uint32_t opcode; /* of the request it has */
+	uint8_t *slot; /* the caller's pages, if they are in the slot */
+};
+
+/* What ADD_QUEUE and ADD_BUFPOOL have made of a queue. */
+struct fake_queue {
+	bool added, zero_copy;
+	uint8_t *pool; /* NULL: entries have payloads */
+	uint32_t pool_len;
+	unsigned int fixed; /* 0, or 1 + the index of its registered buffer */
+	unsigned int buffers; /* one of them: FAKE_MAX_WRITE */
+	bool used[FAKE_DEPTH];
+	unsigned int most; /* used at a time */
+};
+
+/* A command that came. */
+struct fake_log {
+	uint32_t cmd;
+	uint16_t qid;
+	uint64_t flags;
+	int res; /* 0 also of those that are held */
+};
+
+struct fake_pending {
+	struct fake_msg m;
+	uint64_t unique;
 };
 
 /* Of the commands @cmd, @times ones behind the first @skip fail with @res. */
@@ -73,6 +112,14 @@ struct fake {
 	int fd; /* the kernel's end of the socket; -1: closed */
 	struct fake_entry entries[FAKE_ENTRIES];
 	unsigned int entries_n;
+	struct fake_queue queues[FAKE_QUEUES];
+	struct fake_log log[FAKE_LOG]; /* the first ones */
+	unsigned int log_n;
+	struct fake_pending pending[FAKE_PENDING]; /* oldest first */
+	unsigned int pending_n;
+	unsigned int waited;
+	struct bounce *bounce;
+	bool unprivileged;
 	struct fake_script script;
 	unsigned int registers, commits; /* commands that came */
 	uint64_t unique;
@@ -84,6 +131,25 @@ struct fake {
 
 /* A session after INIT that works by io_uring, on the tests' driver. */
 struct fake_config fake_config(void);
+
+/* Where payloads are, as the ring calls it. */
+enum fake_mode {
+	FAKE_ENTRY,
+	FAKE_POOL,
+	FAKE_FIXED_POOL,
+	FAKE_ZERO_COPY,
+	FAKE_ZERO_COPY_FIXED,
+	FAKE_MODES
+};
+
+extern const char *const fake_mode_names[FAKE_MODES];
+
+/* The same with a kernel of 7.46, where that comes about. */
+struct fake_config fake_config_of(enum fake_mode mode);
+
+/* What the ring says of its payloads: the mode, and why none better. */
+const char *fake_payloads(const struct fake *f);
+const char *fake_why(const struct fake *f);
 
 /* Starts it; driver_install() comes before. */
 struct fake *fake_new(const struct fake_config *cfg);
@@ -120,6 +186,9 @@ void fake_end_command(struct fake *f, unsigned int i, int res);
 
 /* Ends all of them, as at an unmount. */
 void fake_end_all(struct fake *f, int res);
+
+/* The entry that has the request @unique in it. */
+struct fake_entry *fake_entry_of(struct fake *f, uint64_t unique);
 
 /* How many commands the kernel holds. */
 unsigned int fake_held(const struct fake *f);

@@ -16,13 +16,16 @@ tests_unit_unit_SOURCES = \
 	tests/unit/cases.c tests/unit/cases.h \
 	tests/unit/driver.c tests/unit/driver.h \
 	tests/unit/fake.c tests/unit/fake.h \
+	tests/unit/fake_int.h tests/unit/fake_ring.c \
 	tests/unit/image.c tests/unit/image.h \
 	tests/unit/node.c tests/unit/node.h \
+	tests/unit/slots.c tests/unit/slots.h \
 	tests/unit/suites.h \
 	tests/unit/test_attr.c \
 	tests/unit/test_block_flush.c \
 	tests/unit/test_block_order.c \
 	tests/unit/test_block_range.c \
+	tests/unit/test_bounce.c \
 	tests/unit/test_cached.c \
 	tests/unit/test_dev.c \
 	tests/unit/test_init.c \
@@ -33,6 +36,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_null.c \
 	tests/unit/test_open.c \
 	tests/unit/test_options.c \
+	tests/unit/test_pool.c \
 	tests/unit/test_raw.c \
 	tests/unit/test_raw_faults.c \
 	tests/unit/test_ring.c \
@@ -40,6 +44,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_sizes.c \
 	tests/unit/test_text.c \
 	tests/unit/test_uring.c \
+	tests/unit/test_zero_copy.c \
 	tests/unit/unit.c \
 	tests/unit/wrap.c tests/unit/wrap.h
 tests_unit_unit_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit

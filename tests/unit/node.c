@@ -57,9 +57,10 @@ static void done(struct block_req *req)
 	node.order[node.done_n++] = i;
 }
 
-struct block_req *node_submit(unsigned int i, enum block_type type,
-			      unsigned int flags, uint64_t offset,
-			      uint64_t length, size_t at)
+static struct block_req *submit(unsigned int i, enum block_type type,
+				unsigned int flags, uint64_t offset,
+				uint64_t length, void *buf, uint16_t fixed,
+				bool unseen)
 {
 	struct block_req *req = &node.reqs[i];
 
@@ -69,9 +70,9 @@ struct block_req *node_submit(unsigned int i, enum block_type type,
 	req->flags = flags;
 	req->offset = offset;
 	req->length = length;
-	req->buf = node.buf + at;
-	req->fixed = 0;
-	req->unseen = false;
+	req->buf = buf;
+	req->fixed = fixed;
+	req->unseen = unseen;
 	req->done = done;
 	req->user = &node;
 	node.done[i] = false;
@@ -80,6 +81,21 @@ struct block_req *node_submit(unsigned int i, enum block_type type,
 	block_submit(node.block, req);
 	ck_assert_msg(!node.done[i], "it completed within block_submit()");
 	return req;
+}
+
+struct block_req *node_submit(unsigned int i, enum block_type type,
+			      unsigned int flags, uint64_t offset,
+			      uint64_t length, size_t at)
+{
+	return submit(i, type, flags, offset, length, node.buf + at, node.fixed,
+		      false);
+}
+
+struct block_req *node_submit_unseen(unsigned int i, enum block_type type,
+				     uint64_t offset, uint64_t length)
+{
+	return submit(i, type, 0, offset, length, NULL, (uint16_t)(i + 1),
+		      true);
 }
 
 void node_drain(void)

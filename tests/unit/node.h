@@ -14,6 +14,7 @@ struct node {
 	unsigned int order[NODE_REQUESTS]; /* of completions */
 	unsigned int done_n;
 	uint8_t *buf; /* 1 MiB, page-aligned */
+	uint16_t fixed; /* 1 + the index under which it is registered, or 0 */
 };
 
 extern struct node node;
@@ -31,6 +32,10 @@ int node_close(void);
 struct block_req *node_submit(unsigned int i, enum block_type type,
 			      unsigned int flags, uint64_t offset,
 			      uint64_t length, size_t at);
+
+/* Submits request @i, whose bytes are in slot @i (slots.h), at 0. */
+struct block_req *node_submit_unseen(unsigned int i, enum block_type type,
+				     uint64_t offset, uint64_t length);
 
 /* Drains until nothing more can be done without waiting. */
 void node_drain(void);

@@ -24,6 +24,9 @@ Suite *suite_lies(void);
 Suite *suite_io(void);
 Suite *suite_open(void);
 Suite *suite_attr(void);
+Suite *suite_pool(void);
+Suite *suite_zero_copy(void);
+Suite *suite_bounce(void);
 Suite *suite_cached(void);
 
 /* A suite of one test case. */

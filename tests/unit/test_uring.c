@@ -80,8 +80,8 @@ START_TEST(more_than_room)
 	slot = uring_add_file(&u, fd);
 	ck_assert_int_ge(slot, 0);
 	for (i = 0; i < OPS; i++)
-		uring_read(&u, &probes[i].op, slot, probes[i].buf, 512,
-			   i * 512, 0);
+		uring_read(&u, &probes[i].op, slot, probes[i].buf, 512, i * 512,
+			   0);
 	ck_assert_uint_eq(completed, 0); /* none before the drain */
 	wait_for(OPS);
 	for (i = 0; i < OPS; i++) {
@@ -247,11 +247,55 @@ START_TEST(commands)
 	ck_assert_int_eq(seen.fd, 7);
 	ck_assert_uint_eq(seen.addr, (uintptr_t)iov);
 	ck_assert_uint_eq(seen.len, 2);
+	ck_assert_int_eq(seen.rw_flags, 0);
+	ck_assert_uint_eq(seen.buf_index, 0);
 	ck_assert(seen_cmd[0] == 'c' && seen_cmd[79] == 'c');
+	uring_cmd(&u, &probes[11].op, 7, 42, iov, 2, 6);
+	wait_for(11);
+	ck_assert_int_eq(seen.rw_flags, 1); /* IORING_URING_CMD_FIXED */
+	ck_assert_uint_eq(seen.buf_index, 5);
 	u.emu.cmd_hook = NULL;
 	uring_cmd(&u, &probes[10].op, 7, 42, iov, 2, 0);
-	wait_for(11);
+	uring_read(&u, &probes[12].op, 7, NULL, 1, 0, 1);
+	wait_for(13);
 	ck_assert_int_eq(probes[10].res, -EOPNOTSUPP);
+	ck_assert_int_eq(probes[12].res, -EOPNOTSUPP);
+}
+END_TEST
+
+/* Registered buffers: a table, empty but for what is set. */
+START_TEST(registered)
+{
+	static uint8_t memory[8192] __attribute__((aligned(4096)));
+	int slot;
+
+	start(REAL);
+	if (!there)
+		return;
+	if (uring_make_buffers(&u, 8) ||
+	    uring_set_buffer(&u, 5, memory, sizeof(memory)))
+		return; /* too little memory may be locked */
+	slot = uring_add_file(&u, fd);
+	memset(memory, 'm', sizeof(memory));
+	uring_read(&u, &probes[0].op, slot, memory + 100, 512, 512, 6);
+	wait_for(1);
+	ck_assert_int_eq(probes[0].res, 512);
+	ck_assert_uint_eq(memory[99], 'm');
+	ck_assert_uint_eq(memory[100], image_byte(512));
+	ck_assert_uint_eq(memory[611], image_byte(1023));
+	ck_assert_uint_eq(memory[612], 'm');
+	uring_write(&u, &probes[1].op, slot, memory + 8000, 192, 3, 6);
+	wait_for(2);
+	ck_assert_int_eq(probes[1].res, 192);
+	image_check(memory + 8000, 192, 3);
+	/* Past its end; an empty one; one that is not there. */
+	uring_read(&u, &probes[2].op, slot, memory + 8000, 193, 0, 6);
+	uring_read(&u, &probes[3].op, slot, NULL, 1, 0, 1);
+	uring_read(&u, &probes[4].op, slot, memory, 1, 0, 9);
+	wait_for(5);
+	ck_assert_int_eq(probes[2].res, -EFAULT);
+	ck_assert_int_eq(probes[3].res, -EFAULT);
+	ck_assert_int_eq(probes[4].res, -EFAULT);
 }
 END_TEST
 
@@ -268,8 +312,8 @@ START_TEST(in_the_loop)
 	ck_assert_int_eq(loop_init(&loop, &u), 0);
 	slot = uring_add_file(&u, fd);
 	for (i = 0; i < OPS; i++)
-		uring_read(&u, &probes[i].op, slot, probes[i].buf, 512,
-			   i * 512, 0);
+		uring_read(&u, &probes[i].op, slot, probes[i].buf, 512, i * 512,
+			   0);
 	for (turns = 0; completed < OPS && turns < 10000; turns++) {
 		ev_run(loop.ev, EVRUN_NOWAIT);
 		usleep(turns ? 1000 : 0);
@@ -294,6 +338,7 @@ Suite *suite_uring(void)
 	tcase_add_loop_test(tc, posts, 0, RINGS);
 	tcase_add_loop_test(tc, fair, 0, RINGS);
 	tcase_add_test(tc, commands);
+	tcase_add_test(tc, registered);
 	tcase_add_loop_test(tc, in_the_loop, 0, RINGS);
 	return s;
 }

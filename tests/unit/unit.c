@@ -13,6 +13,7 @@ static Suite *(*const suites[])(void) = {
 	suite_ring_errors, suite_dev,	      suite_init,
 	suite_sizes,	   suite_lies,	      suite_io,
 	suite_open,	   suite_attr,	      suite_cached,
+	suite_pool,	   suite_zero_copy,   suite_bounce,
 };
 
 int main(void)

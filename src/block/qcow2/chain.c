@@ -44,7 +44,8 @@ int qcow2_open_file(struct qcow2 *q)
 				      .read_only = opt->read_only,
 				      .no_lock = opt->no_lock,
 				      .cache = cache_mode(opt),
-				      .bounce = opt->bounce };
+				      .bounce = opt->bounce,
+				      .below = true };
 	struct stat st;
 
 	if (stat(opt->path, &st)) {
@@ -165,7 +166,8 @@ static int open_data(struct qcow2 *q)
 				     .growable = !q->b->opt.read_only,
 				     .no_lock = q->b->opt.no_lock,
 				     .cache = cache_mode(&q->b->opt),
-				     .bounce = q->b->opt.bounce };
+				     .bounce = q->b->opt.bounce,
+				     .below = true };
 	struct stat st;
 	char *name = q->data_path;
 
@@ -261,7 +263,8 @@ static int open_backing(struct qcow2 *q)
 				       .backing_format = opt->backing_format,
 				       .metadata_cache = BACKING_CACHE,
 				       .chain = &chain,
-				       .bounce = opt->bounce };
+				       .bounce = opt->bounce,
+				       .below = true };
 	char *name;
 	int ret;
 
