@@ -16,6 +16,7 @@
 
 #include "cli/options.h"
 #include "cli/words.h"
+#include "loop/cpu.h"
 #include "loop/log.h"
 #include "loop/size.h"
 
@@ -72,6 +73,9 @@ static const struct option_spec specs[] = {
 	  "that is permitted)" },
 	{ "io-uring", 0, KIND_CHOICE, "auto|on|off", AT(io_uring), 0, 0,
 	  "requests by io_uring (auto: or else by /dev/fuse)" },
+	{ "cpu", 0, KIND_STRING, "auto|follow|any|LIST", AT(cpu), 0, 0,
+	  "where to run: with a client that waits for one request at a\n"
+	  "time (auto, follow), anywhere, or on these CPUs, as 0-3,5" },
 	{ "queue-depth", 0, KIND_NUMBER, "N", AT(queue_depth), 1, 4096,
 	  "requests in flight, a CPU (64)" },
 	{ "max-write", 0, KIND_SIZE, "SIZE", AT(max_write), 4096, 1 << 24,
@@ -408,10 +412,12 @@ static int parse_helper(struct options *o, int argc, char **argv)
 int options_parse(struct options *o, int argc, char **argv)
 {
 	const char *name = strrchr(argv[0], '/');
+	enum cpu_mode mode;
 	int ret;
 
 	*o = (struct options){
 		.format = "auto",
+		.cpu = "auto",
 		.queue_depth = 64,
 		.max_write = 1 << 20,
 		.grace = 5,
@@ -435,6 +441,12 @@ int options_parse(struct options *o, int argc, char **argv)
 	if (o->max_write & 4095) {
 		log_warnx("--max-write: '%s' is not a multiple of 4096",
 			  o->said[by_name("max-write") - specs]);
+		return EXIT_USAGE;
+	}
+	if (cpu_parse(o->cpu, &mode, NULL)) {
+		log_warnx("--cpu: '%s' is not one of auto, follow, any, and no "
+			  "list of CPUs as 0-3,5",
+			  o->cpu);
 		return EXIT_USAGE;
 	}
 	o->image = argv[optind];

@@ -32,6 +32,7 @@ struct options {
 	unsigned int io_uring; /* enum uring_mode */
 	unsigned int allow_other; /* enum mount_others */
 	unsigned int cache; /* enum block_cache */
+	const char *cpu; /* for cpu_parse() */
 	uint64_t queue_depth; /* entries a queue */
 	uint64_t max_write; /* bytes */
 	uint64_t grace; /* seconds */

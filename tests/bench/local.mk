@@ -6,3 +6,11 @@ EXTRA_DIST += tests/bench/bench.sh
 bench: rawfuse$(EXEEXT)
 	RAWFUSE='$(abs_builddir)/rawfuse$(EXEEXT)' \
 		bash '$(srcdir)/tests/bench/bench.sh'
+
+# make bench-hog: latency beside busy loops; fails if --cpu=auto makes it worse.
+EXTRA_DIST += tests/bench/hog.sh
+
+.PHONY: bench-hog
+bench-hog: rawfuse$(EXEEXT)
+	RAWFUSE='$(abs_builddir)/rawfuse$(EXEEXT)' \
+		bash '$(srcdir)/tests/bench/hog.sh'

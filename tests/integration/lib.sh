@@ -171,15 +171,15 @@ check_transport() {
 reports() { grep -c "^rawfuse: image: driver=" "$log"; }
 has_more_reports() { (($(reports) > $1)); }
 
-# SIGUSR1: the five lines of the report are in $dir/report then.
+# SIGUSR1: the lines of the last report are in $dir/report then.
 report() {
 	local n
 	n=$(reports)
 	kill -USR1 "$daemon"
 	wait_until "SIGUSR1 was answered" has_more_reports "$n"
-	grep -E "$REPORT" "$log" | tail -n 5 >"$dir/report"
+	grep -E "$REPORT" "$log" | tac | sed '/^rawfuse: requests:/q' | tac >"$dir/report"
 }
-REPORT="^rawfuse: (requests|bytes|transport|ring|image): [a-z_]*[=a-z]"
+REPORT="^rawfuse: (requests|bytes|transport|ring|cpu|image): [a-z_]*[=a-z]"
 
 # wait_daemon STATUS: it ends with that status.
 wait_daemon() {

@@ -24,6 +24,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_block_order.c \
 	tests/unit/test_block_range.c \
 	tests/unit/test_dev.c \
+	tests/unit/test_follow.c \
 	tests/unit/test_init.c \
 	tests/unit/test_io.c \
 	tests/unit/test_lies.c \

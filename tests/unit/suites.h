@@ -5,6 +5,7 @@
 #include <check.h>
 
 Suite *suite_log(void);
+Suite *suite_follow(void);
 Suite *suite_text(void);
 Suite *suite_options(void);
 Suite *suite_mountinfo(void);

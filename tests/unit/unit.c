@@ -12,7 +12,7 @@ static Suite *(*const suites[])(void) = {
 	suite_raw_faults,  suite_null,	      suite_ring,
 	suite_ring_errors, suite_dev,	      suite_init,
 	suite_sizes,	   suite_lies,	      suite_io,
-	suite_open,	   suite_attr,
+	suite_open,	   suite_attr,	      suite_follow,
 };
 
 int main(void)
