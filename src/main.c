@@ -151,6 +151,9 @@ static int run_server(const struct options *o, int ready_fd)
 	if (loop_init(&srv.loop, &srv.uring)) {
 		log_warnx("libev: no event loop");
 	} else {
+		poll_parse(o->poll, &srv.uring.poll);
+		if (cpu_is_one()) /* who should go on meanwhile? */
+			srv.uring.poll.most = 0;
 		if (!cpu_init(&srv.cpu, o->cpu, &srv.loop.follow, &srv.uring))
 			status = export_image(&srv);
 		cpu_exit(&srv.cpu);

@@ -85,6 +85,17 @@ static void report_cpu(const struct cpu *cpu)
 		 (ull)f->stats.busy, (ull)f->stats.refused, line);
 }
 
+static void report_poll(const struct poll *p)
+{
+	static const char *const modes[] = { "auto", "off", "fixed" };
+
+	log_info("poll: mode=%s most_us=%llu paid=%llu vain=%llu ms=%llu "
+		 "pauses=%llu",
+		 modes[p->mode], (ull)p->most / 1000, (ull)p->stats.paid,
+		 (ull)p->stats.vain, (ull)p->stats.time / 1000000,
+		 (ull)p->stats.pauses);
+}
+
 void report_counters(const struct session *s, const struct cpu *cpu)
 {
 	const struct uring_stats *u = &s->uring->stats;
@@ -100,5 +111,6 @@ void report_counters(const struct session *s, const struct cpu *cpu)
 		 (ull)u->turns, (ull)u->enters, (ull)u->completions,
 		 u->turns ? (double)u->completions / (double)u->turns : 0.);
 	report_cpu(cpu);
+	report_poll(&s->uring->poll);
 	report_image(s);
 }

@@ -285,6 +285,20 @@ static unsigned int set_count(const struct cpu_set *set)
 	return n;
 }
 
+bool cpu_is_one(void)
+{
+	struct cpu_set set;
+
+	return !get_affinity(&set) && set_count(&set) < 2;
+}
+
+/* The workers of io_uring run where we do, or did. */
+static int place_workers(struct cpu *c)
+{
+	return io_uring_register_iowq_aff(&c->uring->ring, sizeof(c->home),
+					  (const cpu_set_t *)&c->home);
+}
+
 static const char *find_why_not(struct cpu *c)
 {
 	c->policy = sched_getscheduler(0);
@@ -305,8 +319,7 @@ static const char *find_why_not(struct cpu *c)
 	if (!can_return(c->policy))
 		return "no right to go back from SCHED_IDLE (CAP_SYS_NICE, or "
 		       "ulimit -e 20)";
-	if (io_uring_register_iowq_aff(&c->uring->ring, sizeof(c->home),
-				       (const cpu_set_t *)&c->home))
+	if (place_workers(c))
 		return "io_uring's workers cannot be left where they are";
 	return NULL;
 }
@@ -319,6 +332,9 @@ int cpu_init(struct cpu *c, const char *text, struct follow *follow,
 	};
 	if (cpu_parse(text, &c->mode, NULL))
 		return -EINVAL;
+	if (c->mode == CPU_LIST && !u->emulated && !get_affinity(&c->home) &&
+	    place_workers(c))
+		log_trace(TRACE_LIFE, "cpu: workers run on any CPU");
 	if (c->mode != CPU_AUTO && c->mode != CPU_FOLLOW)
 		return 0;
 	c->why_not = find_why_not(c);

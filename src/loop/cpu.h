@@ -41,6 +41,9 @@ int cpu_parse(const char *text, enum cpu_mode *mode, struct cpu_set *set);
 /* Pins this thread, and those it creates, if @text is a list. Logs errors. */
 int cpu_pin(const char *text);
 
+/* Whether this thread may run on one CPU only. */
+bool cpu_is_one(void);
+
 /*
  * Lets @follow follow if @text says so and the machine permits it; @u is this
  * thread's ring. Returns 0 or -errno (logged): @text asks for what cannot be.

@@ -7,6 +7,7 @@ image=$dir/disk.img
 file=$dir/disk.raw
 transport=on
 jobs_of=()
+restores+=(end_jobs)
 
 # A field of the report's line on the CPU.
 cpu_field() {

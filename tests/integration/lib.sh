@@ -179,7 +179,7 @@ report() {
 	wait_until "SIGUSR1 was answered" has_more_reports "$n"
 	grep -E "$REPORT" "$log" | tac | sed '/^rawfuse: requests:/q' | tac >"$dir/report"
 }
-REPORT="^rawfuse: (requests|bytes|transport|ring|cpu|image): [a-z_]*[=a-z]"
+REPORT="^rawfuse: (requests|bytes|transport|ring|cpu|poll|image): [a-z_]*[=a-z]"
 
 # wait_daemon STATUS: it ends with that status.
 wait_daemon() {

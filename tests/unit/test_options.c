@@ -49,7 +49,7 @@ static const struct {
 } good[] = {
 #define BASE                                                           \
 	.image = "i", .mountpoint = "m", .format = "auto", .grace = 5, \
-	.cpu = "auto"
+	.cpu = "auto", .poll = "auto"
 #define DEPTH .queue_depth = 64
 #define WRITE .max_write = 1 << 20
 #define ALL BASE, DEPTH, WRITE
@@ -82,6 +82,7 @@ static const struct {
 	    .mountpoint = "m",
 	    .format = "auto",
 	    .cpu = "any",
+	    .poll = "auto",
 	    .grace = 5,
 	    DEPTH,
 	    WRITE } },
@@ -90,6 +91,7 @@ static const struct {
 	    .mountpoint = "m",
 	    .format = "auto",
 	    .cpu = "0-3+5",
+	    .poll = "auto",
 	    .read_only = true,
 	    .grace = 5,
 	    DEPTH,
@@ -123,6 +125,7 @@ static const struct {
 	    .mountpoint = "m",
 	    .format = "auto",
 	    .cpu = "auto",
+	    .poll = "auto",
 	    .grace = 5,
 	    DEPTH,
 	    WRITE } },
@@ -158,6 +161,7 @@ START_TEST(accepts)
 	same_text("mountpoint", o.mountpoint, w->mountpoint);
 	same_text("format", o.format, w->format);
 	same_text("cpu", o.cpu, w->cpu);
+	same_text("poll", o.poll, w->poll);
 	same_text("pidfile", o.pidfile, w->pidfile);
 	same_text("fsname", o.fsname, w->fsname);
 	ck_assert_int_eq(o.read_only, w->read_only);
@@ -198,6 +202,9 @@ static const struct {
 	{ "rawfuse --cpu= i m", "--cpu" },
 	{ "rawfuse --cpu=all i m", "all" },
 	{ "rawfuse --cpu=1-0 i m", "1-0" },
+	{ "rawfuse --poll= i m", "--poll" },
+	{ "rawfuse --poll=on i m", "on" },
+	{ "rawfuse --poll=1001 i m", "1001" },
 	{ "rawfuse --queue-depth=0 i m", "0" },
 	{ "rawfuse --queue-depth=100000 i m", "100000" },
 	{ "rawfuse --queue-depth=4097 i m", "4097" },

@@ -13,6 +13,7 @@ static Suite *(*const suites[])(void) = {
 	suite_ring_errors, suite_dev,	      suite_init,
 	suite_sizes,	   suite_lies,	      suite_io,
 	suite_open,	   suite_attr,	      suite_follow,
+	suite_poll,
 };
 
 int main(void)
