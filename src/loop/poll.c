@@ -26,6 +26,7 @@
 #define MS (1000 * US)
 
 #define AUTO_MOST (50 * US)
+#define AUTO_LEAST 4 /* requests; with fewer the CPU time bought nothing */
 #define WEIGHT 4 /* the average is of so many spins */
 #define TRY_EVERY 16 /* waits */
 #define JUMP MS /* between two looks: others ran */
@@ -41,8 +42,10 @@ int poll_parse(const char *text, struct poll *p)
 	if (!p)
 		p = &unused;
 	memset(p, 0, sizeof(*p));
+	p->least = 1;
 	if (!strcmp(text, "auto")) {
 		p->most = AUTO_MOST;
+		p->least = AUTO_LEAST;
 		return 0;
 	}
 	if (!strcmp(text, "off")) {

@@ -19,6 +19,7 @@ struct poll {
 	enum poll_mode mode;
 	uint64_t most; /* ns to spin before a sleep; 0: never */
 	const unsigned int *in_flight; /* requests; NULL: nobody counts */
+	unsigned int least; /* so many of them make it worth while */
 	uint64_t gap; /* ns a wait takes, by the last spins */
 	uint64_t start, seen; /* of this spin; the last look at the clock */
 	unsigned int skipped; /* waits since the last spin */
@@ -39,7 +40,7 @@ void poll_paid(struct poll *p, uint64_t now);
 /* True if a wait is worth a look at the clock at all. */
 static inline bool poll_may(const struct poll *p)
 {
-	return p->most && p->in_flight && *p->in_flight;
+	return p->most && p->in_flight && *p->in_flight >= p->least;
 }
 
 #endif
