@@ -16,7 +16,7 @@ static uint64_t now;
 static void setup(void)
 {
 	now = 1000 * MS;
-	in_flight = 4;
+	in_flight = 8;
 	ck_assert_int_eq(poll_parse("auto", &p), 0);
 	p.in_flight = &in_flight;
 }
@@ -85,7 +85,7 @@ START_TEST(never_at_rest)
 {
 	in_flight = 0;
 	ck_assert_uint_eq(spun(1000, 10 * US), 0);
-	in_flight = 3; /* too few for auto */
+	in_flight = 7; /* too few for auto */
 	ck_assert_uint_eq(spun(1000, 10 * US), 0);
 	ck_assert_int_eq(poll_parse("50", &p), 0);
 	p.in_flight = &in_flight;
