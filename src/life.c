@@ -39,6 +39,7 @@ struct life {
 	struct mount *mount;
 	struct loop *loop;
 	const struct options *options;
+	const struct cpu *cpu;
 	int ready_fd;
 	bool stopping; /* a first signal came */
 	bool detached; /* the mount has been detached, lazily */
@@ -55,8 +56,10 @@ static void abort_now(struct life *l);
 
 static void start_undo(struct life *l, bool lazy)
 {
-	pid_t pid = mount_undo_start(l->mount, lazy);
+	pid_t pid;
 
+	follow_stop(&l->loop->follow); /* the child would inherit it */
+	pid = mount_undo_start(l->mount, lazy);
 	l->detached = lazy;
 	if (pid < 0) {
 		log_warnx("%s: unmount: %s", l->mount->path, strerror(-pid));
@@ -167,7 +170,7 @@ static void report_cb(struct ev_loop *ev, ev_signal *w, int revents)
 
 	(void)ev;
 	(void)revents;
-	report_counters(l->session);
+	report_counters(l->session, l->cpu);
 }
 
 static void ignore_cb(struct ev_loop *ev, ev_signal *w, int revents)
@@ -284,6 +287,7 @@ static void on_quiet(void *arg)
 {
 	struct life *l = arg;
 
+	follow_leave(&l->loop->follow, FOLLOW_QUIET);
 	ring_trim(l->session->ring);
 	dev_trim(l->session->dev);
 	block_trim(l->session->block);
@@ -342,12 +346,13 @@ static void stop_watchers(struct life *l)
 }
 
 int life_run(struct session *s, struct mount *m, const struct options *o,
-	     int ready_fd)
+	     const struct cpu *cpu, int ready_fd)
 {
 	struct life l = { .session = s,
 			  .mount = m,
 			  .loop = s->loop,
 			  .options = o,
+			  .cpu = cpu,
 			  .ready_fd = ready_fd };
 
 	s->arg = l.loop->arg = &l;
@@ -362,6 +367,7 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	life_hold_signals(false);
 	session_start(s);
 	loop_run(l.loop);
+	follow_stop(&l.loop->follow);
 	life_hold_signals(true);
 	stop_watchers(&l);
 	dev_stop(s->dev);

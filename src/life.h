@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "fuse/mount.h"
 #include "fuse/session.h"
+#include "loop/cpu.h"
 
 /*
  * Serves @s, which is mounted at @m, until the connection is gone; @ready_fd
@@ -12,7 +13,7 @@
  * an error of ours. Requests may be left in the ring in that case only.
  */
 int life_run(struct session *s, struct mount *m, const struct options *o,
-	     int ready_fd);
+	     const struct cpu *cpu, int ready_fd);
 
 /*
  * Holds back the signals that life_run() answers: before the mount, when they

@@ -21,6 +21,7 @@
 #include "cli/version.h"
 #include "fuse/backing.h"
 #include "life.h"
+#include "loop/cpu.h"
 #include "loop/log.h"
 
 #define SQES_MOST 1024u
@@ -84,6 +85,7 @@ struct server {
 	int ready_fd; /* daemon_fork()'s */
 	struct uring uring;
 	struct loop loop;
+	struct cpu cpu;
 	struct mount mount;
 	struct session *session;
 };
@@ -114,7 +116,8 @@ static int serve(struct server *srv, struct block *b)
 	cfg = session_config(o, &srv->mount);
 	srv->session = session_new(&srv->loop, b, &cfg, srv->mount.fd);
 	if (srv->session)
-		return life_run(srv->session, &srv->mount, o, srv->ready_fd);
+		return life_run(srv->session, &srv->mount, o, &srv->cpu,
+				srv->ready_fd);
 	close(srv->mount.fd);
 	return EXIT_FAILURE;
 }
@@ -160,12 +163,17 @@ static int run_server(const struct options *o, int ready_fd)
 			      .mount.fd = -1 };
 	int status = EXIT_FAILURE;
 
-	if (make_ring(&srv.uring, o))
+	if (cpu_pin(o->cpu) || make_ring(&srv.uring, o))
 		return EXIT_FAILURE;
 	if (loop_init(&srv.loop, &srv.uring)) {
 		log_warnx("libev: no event loop");
 	} else {
-		status = export_image(&srv);
+		poll_parse(o->poll, &srv.uring.poll);
+		if (cpu_is_one()) /* who should go on meanwhile? */
+			srv.uring.poll.most = 0;
+		if (!cpu_init(&srv.cpu, o->cpu, &srv.loop.follow, &srv.uring))
+			status = export_image(&srv);
+		cpu_exit(&srv.cpu);
 		loop_exit(&srv.loop);
 	}
 	uring_exit(&srv.uring);

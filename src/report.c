@@ -73,7 +73,40 @@ static void report_image(const struct session *s)
 		 (ull)b->stats.waited, line);
 }
 
-void report_counters(const struct session *s)
+static void report_cpu(const struct cpu *cpu)
+{
+	static const char *const modes[] = { "auto", "follow", "any", "list" };
+	const struct follow *f = cpu->follow;
+	char line[256];
+	size_t used = 0;
+	unsigned int i;
+
+	for (i = 0; i < FOLLOW_WHYS && used < sizeof(line); i++)
+		used += (size_t)snprintf(line + used, sizeof(line) - used,
+					 " %s=%llu", follow_why_name(i),
+					 (ull)f->stats.leaves[i]);
+	log_info("cpu: mode=%s state=%s cpu=%u joins=%llu moves=%llu "
+		 "busy=%llu refused=%llu%s",
+		 modes[cpu->mode],
+		 f->joined ? "joined" :
+		 f->on	   ? "free" :
+			     "off",
+		 f->cpu, (ull)f->stats.joins, (ull)f->stats.moves,
+		 (ull)f->stats.busy, (ull)f->stats.refused, line);
+}
+
+static void report_poll(const struct poll *p)
+{
+	static const char *const modes[] = { "auto", "off", "fixed" };
+
+	log_info("poll: mode=%s most_us=%llu paid=%llu vain=%llu ms=%llu "
+		 "pauses=%llu",
+		 modes[p->mode], (ull)p->most / 1000, (ull)p->stats.paid,
+		 (ull)p->stats.vain, (ull)p->stats.time / 1000000,
+		 (ull)p->stats.pauses);
+}
+
+void report_counters(const struct session *s, const struct cpu *cpu)
 {
 	const struct uring_stats *u = &s->uring->stats;
 
@@ -87,5 +120,7 @@ void report_counters(const struct session *s)
 	log_info("ring: turns=%llu enters=%llu completions=%llu a_turn=%.2f",
 		 (ull)u->turns, (ull)u->enters, (ull)u->completions,
 		 u->turns ? (double)u->completions / (double)u->turns : 0.);
+	report_cpu(cpu);
+	report_poll(&s->uring->poll);
 	report_image(s);
 }

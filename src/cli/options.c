@@ -16,6 +16,7 @@
 
 #include "cli/options.h"
 #include "cli/words.h"
+#include "loop/cpu.h"
 #include "loop/log.h"
 #include "loop/size.h"
 
@@ -78,6 +79,12 @@ static const struct option_spec specs[] = {
 	  "that is permitted)" },
 	{ "io-uring", 0, KIND_CHOICE, "auto|on|off", AT(io_uring), 0, 0,
 	  "requests by io_uring (auto: or else by /dev/fuse)" },
+	{ "cpu", 0, KIND_STRING, "auto|follow|any|LIST", AT(cpu), 0, 0,
+	  "where to run: with a client that waits for one request at a\n"
+	  "time (auto, follow), anywhere, or on these CPUs, as 0-3,5" },
+	{ "poll", 0, KIND_STRING, "auto|off|MICROSECONDS", AT(poll), 0, 0,
+	  "with requests in flight, look so long for what comes next\n"
+	  "before going to sleep" },
 	{ "queue-depth", 0, KIND_NUMBER, "N", AT(queue_depth), 1, 4096,
 	  "requests in flight, a CPU (64)" },
 	{ "max-write", 0, KIND_SIZE, "SIZE", AT(max_write), 4096, 1 << 24,
@@ -429,10 +436,13 @@ static int parse_helper(struct options *o, int argc, char **argv)
 int options_parse(struct options *o, int argc, char **argv)
 {
 	const char *name = strrchr(argv[0], '/');
+	enum cpu_mode mode;
 	int ret;
 
 	*o = (struct options){
 		.format = "auto",
+		.cpu = "auto",
+		.poll = "auto",
 		.queue_depth = 64,
 		.max_write = 1 << 20,
 		.grace = 5,
@@ -462,6 +472,18 @@ int options_parse(struct options *o, int argc, char **argv)
 		log_warnx("--buffer-pool: it is smaller than one request of "
 			  "--max-write=%llu",
 			  (unsigned long long)o->max_write);
+		return EXIT_USAGE;
+	}
+	if (cpu_parse(o->cpu, &mode, NULL)) {
+		log_warnx("--cpu: '%s' is not one of auto, follow, any, and no "
+			  "list of CPUs as 0-3,5",
+			  o->cpu);
+		return EXIT_USAGE;
+	}
+	if (poll_parse(o->poll, NULL)) {
+		log_warnx("--poll: '%s' is not one of auto, off, and no number "
+			  "of microseconds up to %u",
+			  o->poll, POLL_MOST);
 		return EXIT_USAGE;
 	}
 	o->image = argv[optind];

@@ -35,6 +35,8 @@ struct options {
 	unsigned int allow_other; /* enum mount_others */
 	unsigned int cache; /* enum block_cache */
 	unsigned int passthrough; /* enum passthrough */
+	const char *cpu; /* for cpu_parse() */
+	const char *poll; /* for poll_parse() */
 	uint64_t queue_depth; /* entries a queue */
 	uint64_t max_write; /* bytes */
 	uint64_t grace; /* seconds */

@@ -212,6 +212,9 @@ static void take_request(struct entry *e)
 		return;
 	}
 	entry_set(e, ENTRY_HAVE_REQ);
+	/* A queue is the CPU that the request was made on. */
+	follow_request(&e->ring->session->loop->follow, e->qid,
+		       e->ring->session->stats.in_flight);
 	if (!decode(e)) {
 		answer(&e->req, -EIO, 0);
 		return;

@@ -57,6 +57,7 @@ void session_free(struct session *s)
 {
 	if (!s)
 		return;
+	s->uring->poll.in_flight = NULL;
 	ring_free(s->ring);
 	dev_free(s->dev);
 	if (s->fd >= 0)
@@ -124,6 +125,7 @@ void session_negotiated(struct session *s, bool io_uring)
 void session_ring_settled(struct session *s)
 {
 	s->by_uring = true;
+	s->uring->poll.in_flight = &s->stats.in_flight;
 	become_ready(s);
 }
 

@@ -4,6 +4,7 @@
 
 #include <ev.h>
 
+#include "loop/follow.h"
 #include "loop/uring.h"
 
 struct loop {
@@ -14,6 +15,7 @@ struct loop {
 	ev_idle more; /* active while the ring has work it left undone */
 	ev_timer quiet;
 	uint64_t turns_seen;
+	struct follow follow; /* told of every request */
 	/* Called when nothing has happened for a while; may be NULL. */
 	void (*on_quiet)(void *arg);
 	/* Called when the ring is lost. */

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "loop/log.h"
@@ -32,6 +33,8 @@
 
 /* Batches in one drain before other events get their turn. */
 #define DRAIN_ROUNDS 64
+/* Looks at the ring for one at the clock. */
+#define SPIN_LOOKS 16
 
 static int setup(struct uring *u, unsigned int sqes, unsigned int cqes,
 		 unsigned int flags)
@@ -382,6 +385,43 @@ static void mask_eventfd(struct uring *u, bool masked)
 		io_uring_cq_eventfd_toggle(&u->ring, !masked);
 }
 
+static uint64_t clock_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/* Looks a little longer; true if something has come. */
+static bool spin(struct uring *u)
+{
+	unsigned int i;
+
+	if (!poll_may(&u->poll) || u->emulated ||
+	    !poll_begin(&u->poll, clock_now()))
+		return false;
+	do {
+		for (i = 0; i < SPIN_LOOKS; i++) {
+			if (uring_has_work(u)) {
+				poll_paid(&u->poll, clock_now());
+				return true;
+			}
+			relax();
+		}
+	} while (poll_on(&u->poll, clock_now()));
+	return false;
+}
+
 bool uring_drain(struct uring *u)
 {
 	unsigned int round;
@@ -391,7 +431,7 @@ bool uring_drain(struct uring *u)
 	mask_eventfd(u, true);
 	for (round = 0; round < DRAIN_ROUNDS && !u->lost; round++) {
 		submit(u);
-		if (reap(u) || uring_has_work(u))
+		if (reap(u) || uring_has_work(u) || spin(u))
 			continue;
 		mask_eventfd(u, false);
 		atomic_thread_fence(memory_order_seq_cst);

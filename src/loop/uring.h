@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "loop/op.h"
+#include "loop/poll.h"
 
 #define URING_FILES 256 /* slots for registered files, at most */
 #define URING_OP_FTRUNCATE 55 /* IORING_OP_FTRUNCATE, Linux 6.9 */
@@ -52,6 +53,7 @@ struct uring {
 	unsigned int files; /* slots */
 	uint64_t files_used[URING_FILES / 64];
 	struct uring_emulation emu;
+	struct poll poll;
 	struct uring_stats stats;
 };
 

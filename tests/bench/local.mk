@@ -20,3 +20,11 @@ bench-peers:
 bench-chart:
 	bash '$(srcdir)/tests/bench/chart.sh' "$${BENCH_TSV:-bench.tsv}" \
 		'$(srcdir)/contrib/bench.svg'
+
+# make bench-hog: latency beside busy loops; fails if --cpu=auto makes it worse.
+EXTRA_DIST += tests/bench/hog.sh
+
+.PHONY: bench-hog
+bench-hog: rawfuse$(EXEEXT)
+	RAWFUSE='$(abs_builddir)/rawfuse$(EXEEXT)' \
+		bash '$(srcdir)/tests/bench/hog.sh'

@@ -189,9 +189,9 @@ report() {
 	kill -USR1 "$daemon"
 	wait_until "SIGUSR1 was answered" has_more_reports "$n"
 	# From the last "requests:" on.
-	grep -E "$REPORT" "$log" | tac | sed '/requests:/q' | tac >"$dir/report"
+	grep -E "$REPORT" "$log" | tac | sed '/^rawfuse: requests:/q' | tac >"$dir/report"
 }
-REPORT="^rawfuse: (requests|bytes|transport|payloads|ring|image): [a-z_]*[=a-z]"
+REPORT="^rawfuse: (requests|bytes|transport|payloads|ring|cpu|poll|image): [a-z_]*[=a-z]"
 
 # wait_daemon STATUS: it ends with that status.
 wait_daemon() {

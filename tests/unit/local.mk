@@ -28,6 +28,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_bounce.c \
 	tests/unit/test_cached.c \
 	tests/unit/test_dev.c \
+	tests/unit/test_follow.c \
 	tests/unit/test_init.c \
 	tests/unit/test_io.c \
 	tests/unit/test_lies.c \
@@ -36,6 +37,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_null.c \
 	tests/unit/test_open.c \
 	tests/unit/test_options.c \
+	tests/unit/test_poll.c \
 	tests/unit/test_pool.c \
 	tests/unit/test_raw.c \
 	tests/unit/test_raw_faults.c \

@@ -5,6 +5,7 @@
 #include <check.h>
 
 Suite *suite_log(void);
+Suite *suite_follow(void);
 Suite *suite_text(void);
 Suite *suite_options(void);
 Suite *suite_mountinfo(void);
@@ -15,6 +16,7 @@ Suite *suite_block_flush(void);
 Suite *suite_raw(void);
 Suite *suite_raw_faults(void);
 Suite *suite_null(void);
+Suite *suite_poll(void);
 Suite *suite_ring(void);
 Suite *suite_ring_errors(void);
 Suite *suite_dev(void);

@@ -47,7 +47,9 @@ static const struct {
 	const char *line;
 	struct options want;
 } good[] = {
-#define BASE .image = "i", .mountpoint = "m", .format = "auto", .grace = 5
+#define BASE                                                           \
+	.image = "i", .mountpoint = "m", .format = "auto", .grace = 5, \
+	.cpu = "auto", .poll = "auto"
 #define DEPTH .queue_depth = 64
 #define WRITE .max_write = 1 << 20
 #define ALL BASE, DEPTH, WRITE
@@ -80,6 +82,25 @@ static const struct {
 	  { ALL, .allow_other = MOUNT_OTHERS_ON } },
 	{ "rawfuse -o allow_other=off i m",
 	  { ALL, .allow_other = MOUNT_OTHERS_OFF } },
+	{ "rawfuse --cpu=any i m",
+	  { .image = "i",
+	    .mountpoint = "m",
+	    .format = "auto",
+	    .cpu = "any",
+	    .poll = "auto",
+	    .grace = 5,
+	    DEPTH,
+	    WRITE } },
+	{ "rawfuse -o cpu=0-3+5,ro i m",
+	  { .image = "i",
+	    .mountpoint = "m",
+	    .format = "auto",
+	    .cpu = "0-3+5",
+	    .poll = "auto",
+	    .read_only = true,
+	    .grace = 5,
+	    DEPTH,
+	    WRITE } },
 	{ "rawfuse --queue-depth=1 i m", { BASE, WRITE, .queue_depth = 1 } },
 	{ "rawfuse --queue-depth=4096 i m",
 	  { BASE, WRITE, .queue_depth = 4096 } },
@@ -108,6 +129,8 @@ static const struct {
 	  { .image = "-i",
 	    .mountpoint = "m",
 	    .format = "auto",
+	    .cpu = "auto",
+	    .poll = "auto",
 	    .grace = 5,
 	    DEPTH,
 	    WRITE } },
@@ -142,6 +165,8 @@ START_TEST(accepts)
 	same_text("image", o.image, w->image);
 	same_text("mountpoint", o.mountpoint, w->mountpoint);
 	same_text("format", o.format, w->format);
+	same_text("cpu", o.cpu, w->cpu);
+	same_text("poll", o.poll, w->poll);
 	same_text("pidfile", o.pidfile, w->pidfile);
 	same_text("fsname", o.fsname, w->fsname);
 	ck_assert_int_eq(o.read_only, w->read_only);
@@ -181,6 +206,12 @@ static const struct {
 	{ "rawfuse --allow-other=1 i m", "1" },
 	{ "rawfuse --format=vmdk i m", "vmdk" },
 	{ "rawfuse --format= i m", "--format" },
+	{ "rawfuse --cpu= i m", "--cpu" },
+	{ "rawfuse --cpu=all i m", "all" },
+	{ "rawfuse --cpu=1-0 i m", "1-0" },
+	{ "rawfuse --poll= i m", "--poll" },
+	{ "rawfuse --poll=on i m", "on" },
+	{ "rawfuse --poll=1001 i m", "1001" },
 	{ "rawfuse --queue-depth=0 i m", "0" },
 	{ "rawfuse --queue-depth=100000 i m", "100000" },
 	{ "rawfuse --queue-depth=4097 i m", "4097" },
