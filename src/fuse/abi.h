@@ -56,6 +56,7 @@ enum fuse_opcode {
 /* OPEN answers */
 #define FOPEN_DIRECT_IO (1u << 0)
 #define FOPEN_KEEP_CACHE (1u << 1)
+#define FOPEN_NOFLUSH (1u << 5)
 #define FOPEN_PARALLEL_DIRECT_WRITES (1u << 6)
 #define FOPEN_PASSTHROUGH (1u << 7)
 #define FOPEN_IO_URING_ZERO_COPY (1u << 8)

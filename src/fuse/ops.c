@@ -222,7 +222,8 @@ static void handle_lseek(struct fuse_request *req)
 /*
  * A file opened with O_DIRECT bypasses the kernel's page cache altogether, so
  * that its writes may run beside one another; others keep the cache from one
- * open to the next: nobody else changes the image.
+ * open to the next: nobody else changes the image. What was opened for reading
+ * has nothing to flush when it is closed.
  */
 static void answer_open(struct fuse_request *req, uint32_t flags)
 {
@@ -232,6 +233,8 @@ static void answer_open(struct fuse_request *req, uint32_t flags)
 		out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
 	else
 		out.open_flags = FOPEN_KEEP_CACHE;
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		out.open_flags |= FOPEN_NOFLUSH;
 	if (req->session->zero_copy)
 		out.open_flags |= FOPEN_IO_URING_ZERO_COPY;
 	backing_open(req->session, &out);

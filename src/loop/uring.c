@@ -15,6 +15,10 @@
  * kernel allows; past that the kernel keeps completions until there is room.
  * The SQ is smaller; when it is full, what is in it is handed
  * to the kernel early. That runs no completion.
+ *
+ * So are reads and writes, a few at a time: were a batch of them held back
+ * until all is looked at, the disk would rest meanwhile, and requests would
+ * go to and fro in one convoy, with either side idle in turn.
  */
 #include "config.h"
 
@@ -30,6 +34,9 @@
 #include "loop/uring.h"
 
 #define URING_CMD_FIXED (1 << 0) /* IORING_URING_CMD_FIXED, Linux 6.0 */
+
+/* Reads and writes that are not held back for a larger batch. */
+#define START_BATCH 8
 
 /* Batches in one drain before other events get their turn. */
 #define DRAIN_ROUNDS 64
@@ -244,6 +251,15 @@ static struct io_uring_sqe *prep_slot(struct uring *u, struct op *op,
 	return sqe;
 }
 
+static void start_some(struct uring *u)
+{
+	if (++u->starts < START_BATCH || u->emulated || u->lost)
+		return;
+	u->starts = 0;
+	u->stats.enters++;
+	note_result(u, io_uring_submit(&u->ring));
+}
+
 void uring_read(struct uring *u, struct op *op, int slot, void *buf,
 		uint32_t len, uint64_t offset, unsigned int fixed)
 {
@@ -252,6 +268,7 @@ void uring_read(struct uring *u, struct op *op, int slot, void *buf,
 
 	sqe = prep_slot(u, op, opcode, slot, buf, len, offset);
 	sqe->buf_index = fixed ? (uint16_t)(fixed - 1) : 0;
+	start_some(u);
 }
 
 void uring_write(struct uring *u, struct op *op, int slot, const void *buf,
@@ -262,6 +279,7 @@ void uring_write(struct uring *u, struct op *op, int slot, const void *buf,
 
 	sqe = prep_slot(u, op, opcode, slot, buf, len, offset);
 	sqe->buf_index = fixed ? (uint16_t)(fixed - 1) : 0;
+	start_some(u);
 }
 
 void uring_fsync(struct uring *u, struct op *op, int slot, bool datasync)
@@ -374,6 +392,7 @@ static void submit(struct uring *u)
 	if (u->emulated)
 		uring_emulate(u);
 	else if (io_uring_sq_ready(&u->ring) || taskrun_waits(u)) {
+		u->starts = 0;
 		u->stats.enters++;
 		note_result(u, io_uring_submit_and_get_events(&u->ring));
 	}

@@ -50,6 +50,7 @@ struct uring {
 	bool lost; /* the ring cannot go on: everything must end */
 	struct op *ready; /* posted ops, oldest first */
 	struct op **ready_tail;
+	unsigned int starts; /* reads and writes queued since the last submit */
 	unsigned int files; /* slots */
 	uint64_t files_used[URING_FILES / 64];
 	struct uring_emulation emu;

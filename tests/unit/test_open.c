@@ -81,6 +81,8 @@ START_TEST(opens)
 	ck_assert_int_eq(do_open(_i, O_RDWR | O_DIRECT, &flags), 0);
 	ck_assert_uint_eq(flags,
 			  FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES);
+	ck_assert_int_eq(do_open(_i, O_RDONLY, &flags), 0);
+	ck_assert_uint_eq(flags, FOPEN_KEEP_CACHE | FOPEN_NOFLUSH);
 	restart(true, false);
 	ck_assert_int_eq(do_open(_i, O_RDONLY, &flags), 0);
 	ck_assert_int_eq(do_open(_i, O_WRONLY, &flags), -EROFS);
