@@ -172,6 +172,7 @@ void init_handle(struct fuse_request *req)
 		offered |= (uint64_t)in.flags2 << 32;
 	flags = agree(s, offered);
 	s->bufpools = offered & FUSE_HAS_IO_URING_BUFPOOL;
+	s->direct_io = offered & FUSE_DIRECT_IO_ALLOW_MMAP;
 	if (!again)
 		s->minor = in.minor < FUSE_MINOR ? in.minor : FUSE_MINOR;
 	build(s, &in, flags, &out);

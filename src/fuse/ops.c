@@ -222,14 +222,17 @@ static void handle_lseek(struct fuse_request *req)
 /*
  * A file opened with O_DIRECT bypasses the kernel's page cache altogether, so
  * that its writes may run beside one another; others keep the cache from one
- * open to the next: nobody else changes the image. What was opened for reading
+ * open to the next: nobody else changes the image. Before Linux 6.6, known by
+ * the flag it brought, FOPEN_DIRECT_IO neither wrote mapped pages nor dropped
+ * those that it made stale: there O_DIRECT goes the way of other file systems,
+ * which does both, and its writes go one by one. What was opened for reading
  * has nothing to flush when it is closed.
  */
 static void answer_open(struct fuse_request *req, uint32_t flags)
 {
 	struct fuse_open_out out = { 0 };
 
-	if (flags & O_DIRECT)
+	if (flags & O_DIRECT && req->session->direct_io)
 		out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
 	else
 		out.open_flags = FOPEN_KEEP_CACHE;

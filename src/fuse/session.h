@@ -62,6 +62,7 @@ struct session {
 	struct session_attr attr;
 	uint32_t minor; /* negotiated ABI; 0 before INIT */
 	bool bufpools; /* the kernel has buffer pools */
+	bool direct_io; /* its FOPEN_DIRECT_IO heeds its page cache */
 	bool by_uring; /* requests come by the ring */
 	bool writeback; /* the kernel keeps writes, and owns size and mtime */
 	pid_t teller; /* tells the kernel the size: SETATTR changes nothing */

@@ -20,7 +20,7 @@ use_it() {
 	expect 0 fileop "$file" truncate 999999
 	expect 0 fileop "$file" truncate 1048576
 	expect 0 fileop "$file" fsync
-	"$helpers/model" run -s 7 -n 300 -m 1048576 "$file" "$dir/copy" ||
+	"$helpers/model" run $model_options -s 7 -n 300 -m 1048576 "$file" "$dir/copy" ||
 		fail "the model"
 }
 

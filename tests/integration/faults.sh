@@ -20,6 +20,10 @@ no_space() {
 			succeed mount -o loop "$dir/fs.img" "$dir/small"
 			truncate -s 32M "$dir/small/disk.img"
 		fi
+		if [[ $cache == direct && $(fileop -d "$dir/small/disk.img" open) != 0 ]]; then
+			say "no O_DIRECT on $1" # tmpfs before Linux 6.6
+			break
+		fi
 		mount_rawfuse --cache=$cache "$dir/small/disk.img" "$file"
 		expect 65536 fileop "$file" pwrite 0 65536 1
 		for ((n = 1; n < 600; n++)); do
@@ -27,6 +31,7 @@ no_space() {
 			[[ $got == 65536 ]] || break
 			((n * 65536 < 8000000)) || [[ $1 == ext4 ]] || break
 		done
+		[[ $got == EIO ]] && linux_before 6.6 && got=ENOSPC # short
 		[[ $got == ENOSPC || $got -lt 65536 ]] || fail "$1, $cache: wrote $n times: $got"
 		expect ENOSPC fileop -d "$file" pwrite $((n * 65536 + 65536)) 65536
 		expect ENOSPC fileop "$file" allocate $((n * 65536)) 1000000
@@ -41,9 +46,11 @@ no_space() {
 		expect yes fileop "$dir/small/disk.img" is 131072 65536 3
 		[[ $1 != ext4 ]] || break
 	done
-	succeed umount "$dir/small"
+	wait_until "the file system is free" unmounts "$dir/small"
 	rm -f "$dir/fs.img"
 }
+# The kernel may clear up a ring, and the file it has, after its process.
+unmounts() { umount "$1" 2>/dev/null; }
 
 # Cut by somebody else.
 truncated() {
@@ -81,6 +88,12 @@ device_errors() {
 		expect 4096 fileop -d "$file" pread 3145728 4096
 		succeed truncate -s 2097152 "$dir/backing.img"
 		blockdev --flushbufs "$loop"
+		if [[ $(fileop -d "$loop" pread 3145728 4096) != EIO ]]; then
+			say "this kernel's loop devices read zeros there"
+			unmount_rawfuse "$file"
+			succeed losetup -d "$loop"
+			break
+		fi
 		expect EIO fileop -d "$file" pread 3145728 4096
 		expect EIO fileop -d "$file" pread 3500001 777
 		expect EIO fileop "$file" pread 3670016 4096
@@ -94,10 +107,17 @@ device_errors() {
 }
 loop_is_free() { [[ -z $(our_loops) ]]; }
 
+# is_told BY CONV: of 12 MB that are not all stored, by dd's word for it.
+is_told() {
+	! dd if=/dev/zero of="$file" bs=1M count=12 status=none "$2" 2>"$dir/dd.err" ||
+		fail "$2: all was stored"
+	grep -qE "^dd: $1.*(Input/output error|No space left)" "$dir/dd.err" ||
+		fail "$2: $(<"$dir/dd.err")"
+}
+
 # Write errors that come late, with the flush: the exit status tells. A file on
 # ext4 on a loop device, whose own backing is on a tmpfs that is full.
 lost_writes() {
-	local n
 	mkdir -p "$dir/full" "$dir/fs"
 	succeed mount -t tmpfs -o size=6M none "$dir/full"
 	truncate -s 32M "$dir/full/fs.img"
@@ -105,14 +125,13 @@ lost_writes() {
 	succeed mount -o loop "$dir/full/fs.img" "$dir/fs"
 	truncate -s 16M "$dir/fs/disk.img"
 	mount_rawfuse --cache=host "$dir/fs/disk.img" "$file"
-	# It all fits into the page cache, and not below it.
-	for ((n = 0; n < 12; n++)); do
-		expect 1048576 fileop "$file" pwrite $((n * 1048576)) 1048576 1
-	done
-	expect EIO fileop "$file" fsync
+	# It all fits into the page cache, and not below it. An error is told
+	# once, to whoever asks first: fsync() or close().
+	is_told 'fsync failed' conv=notrunc,fsync
+	is_told 'closing output file' conv=notrunc
 	succeed umount "$file"
 	wait_daemon 1
-	umount "$dir/fs"
+	wait_until "the file system is free" unmounts "$dir/fs"
 	succeed umount "$dir/full"
 	wait_until "the loop device is free" loop_is_free
 }

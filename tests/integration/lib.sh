@@ -96,6 +96,17 @@ share_machine() {
 	flock "${1:--s}" -w 600 "$machine_lock" || skip "another test holds the machine"
 }
 
+linux_before() { # MAJOR.MINOR
+	local release
+	release=$(uname -r)
+	[[ $(printf '%s\n' "${release%%[!0-9.]*}" "$1" | sort -V | head -n 1) != "$1" ]]
+}
+
+# For the model. Before Linux 6.6 O_DIRECT is not FOPEN_DIRECT_IO (answer_open()
+# tells why), and there the kernel makes EIO of a short write.
+model_options=
+! linux_before 6.6 || model_options=-e
+
 uring_enabled() {
 	[[ -r $URING_PARAMETER && $(<"$URING_PARAMETER") == Y ]]
 }

@@ -1,11 +1,12 @@
 /*
  * A mounted file against a model in memory.
  *
- * model run [-bgi] [-s SEED] [-n OPERATIONS] [-m MOST] FILE COPY: applies
+ * model run [-begi] [-s SEED] [-n OPERATIONS] [-m MOST] FILE COPY: applies
  * random operations of every kind and alignment to FILE and to the model,
  * compares what is read with the model, and writes the model to COPY, for
  * cmp(1) with the image. MOST is the largest size. -g: the file is growable.
- * -b: without O_DIRECT. -i: no write begins or ends past the end.
+ * -b: without O_DIRECT. -e: a direct write that ends past the end writes what
+ * fits and fails with EIO. -i: no write begins or ends past the end.
  *
  * model neighbours [-s SEED] [-n ROUNDS] FILE COPY: threads write, through
  * O_DIRECT, ranges of their own that share pages: whole sectors next to
@@ -31,7 +32,7 @@
 static uint64_t seed = 1;
 static unsigned long operations = 1000;
 static size_t most = 4u << 20;
-static bool growable, buffered, inside;
+static bool growable, buffered, inside, old_errors;
 
 static const char *path;
 static int fd_plain = -1, fd_direct = -1;
@@ -134,8 +135,12 @@ static void do_write(void)
 			die("write past the end", n, -ENOSPC);
 		return;
 	}
-	if (n != (ssize_t)expect)
+	if (old_errors && fd == fd_direct && expect < len) {
+		if (n >= 0 || errno != EIO)
+			die("write across the end", n, -EIO);
+	} else if (n != (ssize_t)expect) {
 		die("result", n, (long long)expect);
+	}
 	memcpy(mem + at, from, expect);
 	if (at + expect > size)
 		size = at + expect;
@@ -496,9 +501,11 @@ int main(int argc, char **argv)
 	int c;
 
 	optind = 2;
-	while ((c = getopt(argc, argv, "bgis:n:m:")) != -1) {
+	while ((c = getopt(argc, argv, "begis:n:m:")) != -1) {
 		if (c == 'b')
 			buffered = true;
+		else if (c == 'e')
+			old_errors = true;
 		else if (c == 'i')
 			inside = true;
 		else if (c == 'g')

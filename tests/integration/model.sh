@@ -12,7 +12,7 @@ random() {
 	[[ " $* " == *" --growable "* ]] && grow=-g
 	make_image disk.img "$size"
 	mount_rawfuse "$@" "$image" "$file"
-	"$helpers/model" run $grow -s "$seed" -n "${MODEL_OPERATIONS:-1200}" \
+	"$helpers/model" run $grow $model_options -s "$seed" -n "${MODEL_OPERATIONS:-1200}" \
 		-m "$most" "$file" "$dir/copy" || fail "seed $seed, $*"
 	unmount_rawfuse "$file"
 	cmp "$image" "$dir/copy" || fail "the image is not the model: seed $seed, $*"

@@ -91,6 +91,20 @@ START_TEST(opens)
 }
 END_TEST
 
+/* A kernel whose FOPEN_DIRECT_IO leaves its page cache stale: not asked for. */
+START_TEST(opens_incoherent)
+{
+	struct fake_config cfg = fake_config();
+	uint32_t flags = 0;
+
+	fake_free(f);
+	cfg.init_flags &= ~FUSE_DIRECT_IO_ALLOW_MMAP;
+	f = fake_new(&cfg);
+	ck_assert_int_eq(do_open(_i, O_RDWR | O_DIRECT, &flags), 0);
+	ck_assert_uint_eq(flags, FOPEN_KEEP_CACHE);
+}
+END_TEST
+
 /* Only what can grow again is cut. */
 START_TEST(open_truncates)
 {
@@ -153,6 +167,7 @@ Suite *suite_open(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, opens, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, opens_incoherent, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, open_truncates, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, statfs, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, fsyncs, 0, FAKE_WAYS);

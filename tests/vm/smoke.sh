@@ -36,7 +36,7 @@ qcow2() {
 	truncate -s 4M "$dir/like"
 	succeed qemu-img create -q -f qcow2 -b base -F raw "$dir/disk.qcow2" 4M
 	mount_rawfuse --format=qcow2 "$dir/disk.qcow2" "$file"
-	"$helpers/model" run -s 6 -n 60 -m 4194304 "$file" "$dir/copy" ||
+	"$helpers/model" run $model_options -s 6 -n 60 -m 4194304 "$file" "$dir/copy" ||
 		fail "the model on qcow2"
 	unmount_rawfuse "$file"
 	succeed qemu-img check -q -f qcow2 "$dir/disk.qcow2"
