@@ -43,6 +43,7 @@ struct ring {
 	uint32_t stage; /* the command that is being given to all queues */
 	unsigned int stage_left, stage_failed;
 	int stage_error; /* the last one */
+	const char *failed_what; /* if it was given up */
 	struct op settled;
 };
 

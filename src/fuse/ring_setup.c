@@ -16,6 +16,9 @@
  *   a failure before the last one leaves /dev/fuse in charge. (Should the last
  *   one fail half-way, the ring is in charge and its first commit is refused,
  *   which breaks the session.)
+ * - Once INIT has agreed on the ring, whoever has a request waits for that to
+ *   be there, until a REGISTER fails. So a ring that is given up before its
+ *   first entry ends by a REGISTER that must fail.
  * - A REGISTER that succeeds is held without a word; only failures complete.
  *   They do so while the command is submitted, so a no-op behind the REGISTERs
  *   tells that all went well.
@@ -29,6 +32,11 @@
 #include "fuse/ring_int.h"
 #include "fuse/session.h"
 #include "loop/log.h"
+
+static bool is_end(int err)
+{
+	return err == -ENOTCONN || err == -ECONNABORTED || err == -ECANCELED;
+}
 
 static void settled(struct op *op, int res, unsigned int flags)
 {
@@ -45,10 +53,35 @@ static void settled(struct op *op, int res, unsigned int flags)
 	session_ring_settled(r->session);
 }
 
-static void fail(struct ring *r, const char *what, int err)
+static void give_up_command(struct ring *r)
+{
+	struct fuse_uring_cmd_req *cmd;
+
+	cmd = uring_cmd(r->session->uring, &r->settled, r->slot,
+			FUSE_IO_URING_CMD_REGISTER, NULL, 0, 0);
+	cmd->qid = UINT16_MAX; /* there is no such queue */
+}
+
+static void given_up(struct op *op, int res, unsigned int flags)
+{
+	struct ring *r = container_of(op, struct ring, settled);
+
+	(void)flags;
+	if (res == -EAGAIN || res == -EINTR)
+		give_up_command(r);
+	else if (is_end(res))
+		session_end(r->session);
+	else
+		session_ring_failed(r->session, r->failed_what, r->stage_error);
+}
+
+/* Without any entry: /dev/fuse serves, once the kernel has been told. */
+static void give_up(struct ring *r, const char *what)
 {
 	r->failed = true;
-	session_ring_failed(r->session, what, err);
+	r->failed_what = what;
+	r->settled.done = given_up;
+	give_up_command(r);
 }
 
 static void register_entries(struct ring *r)
@@ -121,7 +154,7 @@ static void queues_added(struct ring *r)
 		payload_fix(p, &r->session->cfg, r->session->uring);
 		start_stage(r, FUSE_IO_URING_CMD_ADD_BUFPOOL);
 	} else if (r->stage_failed < p->queues) {
-		fail(r, "add a queue", r->stage_error);
+		give_up(r, "add a queue");
 	} else if (p->zero_copy) {
 		payload_no_zero_copy(p, why_no_zero_copy(r->stage_error));
 		if (!refuse_zero_copy(r, p->why))
@@ -139,7 +172,7 @@ static void pools_added(struct ring *r)
 	if (!r->stage_failed) {
 		register_entries(r);
 	} else if (r->stage_failed < p->queues || p->zero_copy) {
-		fail(r, "add a buffer pool", r->stage_error);
+		give_up(r, "add a buffer pool");
 	} else {
 		payload_no_pool(p, "the kernel refuses the pools");
 		register_entries(r);
@@ -156,7 +189,7 @@ static void queue_done(struct op *op, int res, unsigned int flags)
 		give_command(q);
 		return;
 	}
-	if (res == -ENOTCONN || res == -ECONNABORTED || res == -ECANCELED) {
+	if (is_end(res)) {
 		r->failed = true;
 		session_end(r->session);
 	}

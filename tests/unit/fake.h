@@ -123,6 +123,7 @@ struct fake {
 	bool unprivileged;
 	struct fake_script script;
 	unsigned int registers, commits; /* commands that came */
+	unsigned int given_up; /* REGISTERs of a queue that is not there */
 	uint64_t unique;
 	struct fake_answer answers[FAKE_ANSWERS];
 	unsigned int answers_n;

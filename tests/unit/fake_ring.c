@@ -242,6 +242,26 @@ static bool queue_command(struct fake *f, const struct io_uring_sqe *sqe,
 	return true;
 }
 
+/*
+ * A REGISTER that must fail: the kernel gives the ring up, for which it would
+ * wait otherwise, with all requests.
+ */
+static bool give_up(struct fake *f, const struct io_uring_sqe *sqe,
+		    struct op *op)
+{
+	const struct fuse_uring_cmd_req *req = (const void *)sqe->cmd;
+
+	if (sqe->cmd_op != FUSE_IO_URING_CMD_REGISTER || req->qid < FAKE_QUEUES)
+		return false;
+	if (scripted(f, sqe->cmd_op)) {
+		complete_first(&f->uring, op, f->script.res);
+		return true;
+	}
+	f->given_up++;
+	complete_first(&f->uring, op, -EINVAL);
+	return true;
+}
+
 static void deliver_pending(struct fake *f);
 
 void fake_command(void *arg, const struct io_uring_sqe *sqe, struct op *op)
@@ -256,7 +276,7 @@ void fake_command(void *arg, const struct io_uring_sqe *sqe, struct op *op)
 	}
 	ck_assert(sqe->flags & IOSQE_FIXED_FILE);
 	ck_assert_int_eq(f->uring.emu.files[sqe->fd], f->session->fd);
-	if (queue_command(f, sqe, op))
+	if (queue_command(f, sqe, op) || give_up(f, sqe, op))
 		return;
 	e = by_op(f, op);
 	ck_assert(!e->held);

@@ -326,6 +326,41 @@ START_TEST(in_the_loop)
 }
 END_TEST
 
+static unsigned int to_come;
+
+static void one_more(struct op *op, int res, unsigned int flags)
+{
+	(void)res;
+	(void)flags;
+	completed++;
+	if (--to_come)
+		uring_nop(&u, op);
+}
+
+/* Wherever the work ends, even within a drain's last round: libev may wait. */
+START_TEST(the_loop_may_wait)
+{
+	struct op op = { .done = one_more };
+	unsigned int n, turns;
+	struct loop loop;
+
+	start(_i);
+	if (!there)
+		return;
+	ck_assert_int_eq(loop_init(&loop, &u), 0);
+	for (n = 1; n < 200; n++) {
+		completed = 0;
+		to_come = n;
+		uring_nop(&u, &op);
+		for (turns = 0; turns < 10; turns++)
+			ev_run(loop.ev, EVRUN_NOWAIT);
+		ck_assert_uint_eq(completed, n);
+		ck_assert_msg(!ev_is_active(&loop.more), "after %u", n);
+	}
+	loop_exit(&loop);
+}
+END_TEST
+
 Suite *suite_uring(void)
 {
 	TCase *tc;
@@ -340,5 +375,6 @@ Suite *suite_uring(void)
 	tcase_add_test(tc, commands);
 	tcase_add_test(tc, registered);
 	tcase_add_loop_test(tc, in_the_loop, 0, RINGS);
+	tcase_add_loop_test(tc, the_loop_may_wait, 0, RINGS);
 	return s;
 }
