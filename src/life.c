@@ -196,9 +196,11 @@ static void announce(struct life *l)
 
 static bool start_teller(struct life *l)
 {
-	pid_t pid = mount_tell_start(l->mount, l->session->block->size,
-				     !l->told);
+	pid_t pid;
 
+	/* Held up beside busy ones, it would hold the file's lock. */
+	follow_leave(&l->loop->follow, FOLLOW_CHILD);
+	pid = mount_tell_start(l->mount, l->session->block->size, !l->told);
 	if (pid < 0) {
 		log_warnx("%s: writeback cache: %s", l->mount->path,
 			  strerror(-pid));

@@ -273,6 +273,13 @@ static void note_flush(struct block *b, const struct block_req *req)
 		b->synced_seq = req->write_seq;
 }
 
+/* Another flush may have succeeded beside it: that counts no more. */
+static void note_lost(struct block *b)
+{
+	b->lost = true;
+	b->flushed_seq = b->synced_seq = 0;
+}
+
 void block_complete(struct block_req *req, int64_t result)
 {
 	struct block *b = req->block;
@@ -298,7 +305,7 @@ void block_complete(struct block_req *req, int64_t result)
 		}
 	} else if (req->type == BLOCK_FLUSH) {
 		if (result < 0)
-			b->lost = true;
+			note_lost(b);
 		else
 			note_flush(b, req);
 	}

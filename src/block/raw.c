@@ -15,6 +15,10 @@
  * the caller's pages. How those are aligned nobody knows before the kernel
  * refuses to do direct I/O on them: then the request bounces.
  *
+ * A flush that failed is for good: the kernel tells of a lost page once and
+ * then takes it for clean, so a later flush would succeed without it. It is
+ * tried all the same, for the sake of what can still be saved.
+ *
  * A request longer than a step is carried on from req->moved; every step ends
  * in a completion.
  */
@@ -45,6 +49,7 @@ struct raw {
 	bool device;
 	bool nowait; /* RWF_NOWAIT is understood */
 	bool warned; /* the file was found too short */
+	bool flush_failed; /* so no other one succeeds */
 };
 
 static const uint8_t zeros[4096];
@@ -146,6 +151,16 @@ static void rw_step(struct raw *raw, struct block_req *req)
 		uring_read(u, &req->op, slot, buf, len, offset, req->fixed);
 }
 
+static int flush_result(struct raw *raw, int res)
+{
+	if (res < 0 && !raw->flush_failed)
+		log_warnx("%s: flush: %s: what was written may be lost; no "
+			  "flush succeeds any more",
+			  raw->block->opt.path, strerror(-res));
+	raw->flush_failed |= res < 0;
+	return res >= 0 && raw->flush_failed ? -EIO : res;
+}
+
 static void plain_done(struct op *op, int res, unsigned int flags)
 {
 	struct block_req *req = container_of(op, struct block_req, op);
@@ -153,6 +168,8 @@ static void plain_done(struct op *op, int res, unsigned int flags)
 	(void)flags;
 	if (res == -EAGAIN || res == -EINTR)
 		raw_step(req->block->state, req);
+	else if (req->type == BLOCK_FLUSH)
+		block_complete(req, flush_result(req->block->state, res));
 	else
 		block_complete(req, res < 0 ? res : 0);
 }

@@ -179,9 +179,10 @@ static bool probe_fuse(void)
 	     init_why_no_uring() ? "no" :
 				   "enabled",
 	     offered ? NULL : init_why_no_uring());
-	probe_pools(flags);
-	if (!err)
+	if (!err) {
+		probe_pools(flags);
 		probe_passthrough(flags);
+	}
 	return !err || !system("command -v fusermount3 >/dev/null 2>&1");
 }
 

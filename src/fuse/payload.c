@@ -92,11 +92,29 @@ void payload_choose(struct payload *p, const struct session_config *cfg,
 		p->table = 0;
 	if (cfg->zero_copy == ZERO_COPY_OFF)
 		p->why = "zero-copy is off";
+	else if (!p->table)
+		p->why = "there is no memory for a table of buffers";
 	else if (p->table < pools_index(p))
 		p->why = "the entries are too many for zero-copy (a smaller "
 			 "--queue-depth helps)";
 	else
 		p->zero_copy = true;
+}
+
+/* Returns why not, or what there was to say before. */
+static const char *register_pools(struct payload *p, struct uring *u,
+				  size_t all)
+{
+	int err = uring_set_buffer(u, pools_index(p), p->memory, all);
+
+	if (err == -EFAULT)
+		return "too large to be registered: the kernel takes 1G, of "
+		       "all pools";
+	if (err)
+		return "too little memory may be locked to register the "
+		       "pools (ulimit -l)";
+	p->mode = PAYLOAD_FIXED_POOL;
+	return p->why;
 }
 
 void payload_fix(struct payload *p, const struct session_config *cfg,
@@ -112,11 +130,8 @@ void payload_fix(struct payload *p, const struct session_config *cfg,
 			 "(--buffer-pool=SIZE insists)";
 	else if (p->table <= pools_index(p))
 		p->why = "no room in the table of registered buffers";
-	else if (uring_set_buffer(u, pools_index(p), p->memory, all))
-		p->why = "too little memory may be locked to register the "
-			 "pools (ulimit -l)";
 	else
-		p->mode = PAYLOAD_FIXED_POOL;
+		p->why = register_pools(p, u, all);
 }
 
 void payload_trim(const struct payload *p)

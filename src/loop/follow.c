@@ -54,7 +54,7 @@ static const char *const why_names[FOLLOW_WHYS] = {
 	[FOLLOW_PARALLEL] = "parallel", [FOLLOW_CLIENTS] = "clients",
 	[FOLLOW_STARVED] = "starved",	[FOLLOW_VAIN] = "vain",
 	[FOLLOW_AFFINITY] = "affinity", [FOLLOW_QUIET] = "quiet",
-	[FOLLOW_END] = "end",
+	[FOLLOW_CHILD] = "child",	[FOLLOW_END] = "end",
 };
 
 const char *follow_why_name(enum follow_why why)
@@ -96,7 +96,7 @@ void follow_leave(struct follow *f, enum follow_why why)
 			  "any more");
 		f->on = false;
 	}
-	if (why == FOLLOW_QUIET || why == FOLLOW_END)
+	if (why == FOLLOW_QUIET || why == FOLLOW_CHILD || why == FOLLOW_END)
 		return;
 	if (now - f->joined_at > STAY * f->away)
 		f->away = 0;

@@ -13,6 +13,7 @@ enum follow_why {
 	FOLLOW_VAIN, /* requests come no quicker than before */
 	FOLLOW_AFFINITY, /* somebody has changed where we may run */
 	FOLLOW_QUIET, /* no requests any more */
+	FOLLOW_CHILD, /* a child begins, and would inherit it */
 	FOLLOW_END, /* the export ends */
 	FOLLOW_WHYS
 };

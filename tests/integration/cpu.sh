@@ -128,6 +128,22 @@ leaves_hogs() {
 	unmount_rawfuse "$file"
 }
 
+# A child is to run as it likes: it would not leave by itself.
+starts_children() {
+	start --cpu=follow --writeback-cache
+	client
+	joins
+	wait_until "it left for a child" has_left_for_child
+	end_jobs
+	unmount_rawfuse "$file" 'a write past the end was refused'
+}
+
+has_left_for_child() {
+	dd if=/dev/zero of="$file" bs=4k seek=300000 count=1 conv=notrunc,fsync \
+		2>/dev/null && fail "a write past the end has succeeded"
+	has child 0
+}
+
 # Where others put it is where it stays; stopped, it cannot leave just before.
 obeys() {
 	local other i
@@ -233,8 +249,8 @@ require_tool taskset chrt prlimit
 uring_enabled || skip "io_uring=on: fuse.enable_uring is not Y"
 (($(nproc) > 1)) || skip "there is one CPU only"
 make_image disk.img 1G
-for part in joins_and_leaves leaves_when_quiet leaves_hogs obeys ends pinned \
-	without_the_right; do
+for part in joins_and_leaves leaves_when_quiet leaves_hogs obeys \
+	starts_children ends pinned without_the_right; do
 	say "--- $part"
 	$part
 done

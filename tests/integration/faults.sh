@@ -125,10 +125,13 @@ lost_writes() {
 	succeed mount -o loop "$dir/full/fs.img" "$dir/fs"
 	truncate -s 16M "$dir/fs/disk.img"
 	mount_rawfuse --cache=host "$dir/fs/disk.img" "$file"
-	# It all fits into the page cache, and not below it. An error is told
-	# once, to whoever asks first: fsync() or close().
-	is_told 'fsync failed' conv=notrunc,fsync
-	is_told 'closing output file' conv=notrunc
+	# It all fits into the page cache, and not below it.
+	for ((n = 0; n < 12; n++)); do
+		expect 1048576 fileop "$file" pwrite $((n * 1048576)) 1048576 1
+	done
+	expect EIO fileop "$file" fsync
+	# The kernel has told now, and would not again: it is lost all the same.
+	expect EIO fileop "$file" fsync
 	succeed umount "$file"
 	wait_daemon 1
 	wait_until "the file system is free" unmounts "$dir/fs"

@@ -170,6 +170,24 @@ START_TEST(lost)
 }
 END_TEST
 
+/* One that succeeded just before does not stand for it. */
+START_TEST(lost_beside)
+{
+	node_run(BLOCK_WRITE, 0, 0, 4096);
+	driver.hold = true;
+	node_submit(1, BLOCK_FLUSH, 0, 0, 0, 0);
+	node_submit(2, BLOCK_FLUSH, 0, 0, 0, 0);
+	driver_finish(1);
+	ck_assert_int_eq(node.reqs[2].result, 0);
+	driver.forced[BLOCK_FLUSH] = true;
+	driver.result[BLOCK_FLUSH] = -EIO;
+	driver_finish(0);
+	ck_assert_int_eq(node.reqs[1].result, -EIO);
+	driver.hold = false;
+	ck_assert_int_eq(node_run(BLOCK_FLUSH, 0, 0, 0), -EIO);
+}
+END_TEST
+
 /* A flush that failed covers nothing, and another one is tried at close. */
 START_TEST(close_flushes)
 {
@@ -234,6 +252,7 @@ Suite *suite_block_flush(void)
 	tcase_add_test(tc, write_in_flight);
 	tcase_add_test(tc, flushes_cross);
 	tcase_add_test(tc, lost);
+	tcase_add_test(tc, lost_beside);
 	tcase_add_test(tc, close_flushes);
 	tcase_add_test(tc, close_waits);
 	return s;

@@ -361,6 +361,9 @@ START_TEST(quiet_and_end)
 	follow_leave(&f, FOLLOW_QUIET);
 	left_because(FOLLOW_QUIET);
 	joined_on(0); /* at once */
+	follow_leave(&f, FOLLOW_CHILD);
+	ck_assert_uint_eq(f.stats.leaves[FOLLOW_CHILD], 1);
+	joined_on(0); /* the same */
 	follow_stop(&f);
 	ck_assert(!sys.idle);
 	ck_assert_uint_eq(f.stats.leaves[FOLLOW_END], 1);

@@ -451,6 +451,36 @@ START_TEST(pins_little)
 }
 END_TEST
 
+static const struct {
+	int err;
+	const char *why;
+} not_registered[] = {
+	{ -ENOMEM, "ulimit -l" },
+	{ -EFAULT, "too large" },
+};
+
+START_TEST(why_not_registered)
+{
+	struct session_config cfg = { .queues = 2,
+				      .queue_depth = 4,
+				      .max_write = 1 << 20,
+				      .buffer_pool = 1 << 20,
+				      .zero_copy = ZERO_COPY_OFF };
+	struct payload p;
+	struct uring u;
+
+	ck_assert_int_eq(uring_init_emulated(&u, 8), 0);
+	u.emu.buffer_error = not_registered[_i].err;
+	ck_assert_int_eq(payload_init(&p, &cfg), 0);
+	payload_choose(&p, &cfg, &u, true);
+	payload_fix(&p, &cfg, &u);
+	ck_assert_str_eq(payload_name(&p), "pool");
+	ck_assert_ptr_nonnull(strstr(p.why, not_registered[_i].why));
+	payload_exit(&p);
+	uring_exit(&u);
+}
+END_TEST
+
 Suite *suite_pool(void)
 {
 	TCase *tc;
@@ -471,5 +501,6 @@ Suite *suite_pool(void)
 	tcase_add_loop_test(tc, end_while_it_begins, 0, CASES(18));
 	tcase_add_loop_test(tc, table, 0, COUNT(tables));
 	tcase_add_test(tc, pins_little);
+	tcase_add_loop_test(tc, why_not_registered, 0, COUNT(not_registered));
 	return s;
 }

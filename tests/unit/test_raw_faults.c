@@ -162,6 +162,7 @@ START_TEST(errors_reach_the_caller)
 }
 END_TEST
 
+/* The kernel tells once; then the lost pages count as clean. */
 START_TEST(flush_fails)
 {
 	int err = errors[_i];
@@ -169,9 +170,29 @@ START_TEST(flush_fails)
 	node_run(BLOCK_WRITE, 0, 0, 1);
 	wrap_fail(WRAP_FDATASYNC, 1, err);
 	ck_assert_int_eq(node_run(BLOCK_FLUSH, 0, 0, 0), -err);
+	ck_assert_uint_eq(capture_lines(), 1);
+	ck_assert_int_eq(node_run(BLOCK_FLUSH, 0, 0, 0), -EIO);
 	wrap_fail(WRAP_FSYNC, 1, err);
 	ck_assert_int_eq(node_run(BLOCK_FLUSH, BLOCK_FULL_SYNC, 0, 0), -err);
 	wrap_reset();
+	node_run(BLOCK_WRITE, 0, 0, 1);
+	ck_assert_int_eq(node_run(BLOCK_FLUSH, 0, 0, 0), -EIO);
+	ck_assert_uint_eq(wrap_count(WRAP_FDATASYNC), 1); /* it is tried */
+	ck_assert_uint_eq(capture_lines(), 1);
+	ck_assert_int_eq(node_close(), -EIO);
+}
+END_TEST
+
+/* Of two at a time, the kernel tells one. */
+START_TEST(flushes_fail)
+{
+	node_run(BLOCK_WRITE, 0, 0, 1);
+	wrap_fail(WRAP_FDATASYNC, 1, EIO);
+	node_submit(0, BLOCK_FLUSH, 0, 0, 0, 0);
+	node_submit(1, BLOCK_FLUSH, 0, 0, 0, 0);
+	node_drain();
+	ck_assert_int_eq(node.reqs[0].result, -EIO);
+	ck_assert_int_eq(node.reqs[1].result, -EIO);
 	ck_assert_int_eq(node_close(), -EIO);
 }
 END_TEST
@@ -303,6 +324,7 @@ Suite *suite_raw_faults(void)
 	tcase_add_loop_test(tc, tried_again, 0, COUNT(again));
 	tcase_add_loop_test(tc, errors_reach_the_caller, 0, COUNT(errors));
 	tcase_add_loop_test(tc, flush_fails, 0, COUNT(errors));
+	tcase_add_test(tc, flushes_fail);
 	tcase_add_test(tc, error_after_a_part);
 	tcase_add_test(tc, nothing_moves);
 	tcase_add_test(tc, which_calls);
