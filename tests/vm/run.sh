@@ -238,8 +238,8 @@ bash "$vm/image.sh" "$dir/base.cpio" 2>"$dir/why" ||
 for version in $VM_KERNELS; do
 	one "$version"
 done
-# Many possible CPUs: two are there, the others could be plugged in. Linux since
-# 6.13 or so believes that only of a hypervisor that it knows, and TCG is none:
+# Many possible CPUs: two are there, the others could be plugged in. Linux 7.3
+# believes that only of a hypervisor that it knows, and TCG is none of them:
 # but QEMU has VMware's port, where Linux asks if the serial number is VMware's.
 read -ra versions <<<"$VM_KERNELS"
 for many in ${VM_MANY:-}; do
