@@ -92,6 +92,7 @@ device_errors() {
 			say "this kernel's loop devices read zeros there"
 			unmount_rawfuse "$file"
 			succeed losetup -d "$loop"
+			wait_until "the loop device is free" loop_is_free
 			break
 		fi
 		expect EIO fileop -d "$file" pread 3145728 4096

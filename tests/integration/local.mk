@@ -23,13 +23,16 @@ integration_tests = \
 	tests/integration/others.sh \
 	tests/integration/pagecache.sh \
 	tests/integration/passthrough.sh \
+	tests/integration/pools.sh \
 	tests/integration/qcow2.sh \
 	tests/integration/valgrind.sh \
-	tests/integration/writeback.sh
+	tests/integration/writeback.sh \
+	tests/integration/zerocopy.sh
 
 integration_helpers = \
 	tests/integration/deny \
 	tests/integration/fileop \
+	tests/integration/guard \
 	tests/integration/load \
 	tests/integration/model
 
@@ -39,6 +42,7 @@ EXTRA_DIST += $(integration_tests) tests/integration/lib.sh
 
 tests_integration_deny_SOURCES = tests/integration/deny.c
 tests_integration_fileop_SOURCES = tests/integration/fileop.c
+tests_integration_guard_SOURCES = tests/integration/guard.c
 tests_integration_load_SOURCES = tests/integration/load.c
 tests_integration_load_LDADD = -lpthread
 tests_integration_model_SOURCES = tests/integration/model.c

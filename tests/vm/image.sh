@@ -55,7 +55,7 @@ printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
 [[ ! -e /etc/mke2fs.conf ]] || cp /etc/mke2fs.conf "$root/etc/"
 
 cp "$abs_top_builddir/rawfuse" "$root/vm/build/"
-for p in integration/{deny,fileop,load,model} unit/unit; do
+for p in integration/{deny,fileop,guard,load,model} unit/unit; do
 	p=tests/$p
 	[[ ! -e $abs_top_builddir/$p ]] ||
 		cp "$abs_top_builddir/$p" "$root/vm/build/$p"
