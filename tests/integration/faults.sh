@@ -108,14 +108,6 @@ device_errors() {
 }
 loop_is_free() { [[ -z $(our_loops) ]]; }
 
-# is_told BY CONV: of 12 MB that are not all stored, by dd's word for it.
-is_told() {
-	! dd if=/dev/zero of="$file" bs=1M count=12 status=none "$2" 2>"$dir/dd.err" ||
-		fail "$2: all was stored"
-	grep -qE "^dd: $1.*(Input/output error|No space left)" "$dir/dd.err" ||
-		fail "$2: $(<"$dir/dd.err")"
-}
-
 # Write errors that come late, with the flush: the exit status tells. A file on
 # ext4 on a loop device, whose own backing is on a tmpfs that is full.
 lost_writes() {
