@@ -230,7 +230,7 @@ static void entry_failed(struct entry *e, int err)
 	enum entry_state was = e->state;
 
 	entry_set(e, ENTRY_DEAD);
-	if (err == -ENOTCONN || err == -ECONNABORTED || err == -ECANCELED) {
+	if (ring_is_end(err)) {
 		session_end(r->session);
 	} else if (was == ENTRY_COMMIT) {
 		log_warnx("ring: queue %u: commit: %s: its caller cannot be "

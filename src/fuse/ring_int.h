@@ -2,6 +2,7 @@
 #ifndef RAWFUSE_FUSE_RING_INT_H
 #define RAWFUSE_FUSE_RING_INT_H
 
+#include <errno.h>
 #include <sys/uio.h>
 
 #include "fuse/payload.h"
@@ -46,6 +47,12 @@ struct ring {
 	const char *failed_what; /* if it was given up */
 	struct op settled;
 };
+
+/* Is @err of a command the end of the mount? */
+static inline bool ring_is_end(int err)
+{
+	return err == -ENOTCONN || err == -ECONNABORTED || err == -ECANCELED;
+}
 
 /* ring.c: of each entry once, REGISTER. */
 void ring_register(struct entry *e);

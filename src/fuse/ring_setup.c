@@ -33,11 +33,6 @@
 #include "fuse/session.h"
 #include "loop/log.h"
 
-static bool is_end(int err)
-{
-	return err == -ENOTCONN || err == -ECONNABORTED || err == -ECANCELED;
-}
-
 static void settled(struct op *op, int res, unsigned int flags)
 {
 	struct ring *r = container_of(op, struct ring, settled);
@@ -69,7 +64,7 @@ static void given_up(struct op *op, int res, unsigned int flags)
 	(void)flags;
 	if (res == -EAGAIN || res == -EINTR)
 		give_up_command(r);
-	else if (is_end(res))
+	else if (ring_is_end(res))
 		session_end(r->session);
 	else
 		session_ring_failed(r->session, r->failed_what, r->stage_error);
@@ -189,7 +184,7 @@ static void queue_done(struct op *op, int res, unsigned int flags)
 		give_command(q);
 		return;
 	}
-	if (is_end(res)) {
+	if (ring_is_end(res)) {
 		r->failed = true;
 		session_end(r->session);
 	}
