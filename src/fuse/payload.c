@@ -104,19 +104,23 @@ void payload_fix(struct payload *p, const struct session_config *cfg,
 {
 	size_t all = p->pool * p->queues;
 	bool asked = cfg->buffer_pool != BUFFER_POOL_AUTO;
+	const char *why = NULL;
 
 	if (p->zero_copy && !asked)
 		return;
 	if (all > FIXED_MOST && !asked)
-		p->why = "registered, the pools would pin too much memory "
-			 "(--buffer-pool=SIZE insists)";
+		why = "registered, the pools would pin too much memory "
+		      "(--buffer-pool=SIZE insists)";
 	else if (p->table <= pools_index(p))
-		p->why = "no room in the table of registered buffers";
+		why = "no room in the table of registered buffers";
 	else if (uring_set_buffer(u, pools_index(p), p->memory, all))
-		p->why = "too little memory may be locked to register the "
-			 "pools (ulimit -l)";
+		why = "too little memory may be locked to register the "
+		      "pools (ulimit -l)";
 	else
 		p->mode = PAYLOAD_FIXED_POOL;
+	/* That there is no zero-copy, against the wish, matters more. */
+	if (why && (!p->why || cfg->zero_copy == ZERO_COPY_OFF))
+		p->why = why;
 }
 
 void payload_trim(const struct payload *p)
