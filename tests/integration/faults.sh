@@ -137,7 +137,7 @@ lost_writes() {
 	wait_until "the loop device is free" loop_is_free
 }
 
-# Without rawfuse: a Linux 7.0 was seen that does not.
+# A kernel whose modules are missing does not.
 mounts_loops() {
 	mkdir -p "$dir/small"
 	rm -f "$dir/fs.img"
