@@ -101,7 +101,7 @@ void payload_choose(struct payload *p, const struct session_config *cfg,
 		p->zero_copy = true;
 }
 
-/* Returns why not, or what there was to say before. */
+/* Returns why not; NULL: done. */
 static const char *register_pools(struct payload *p, struct uring *u,
 				  size_t all)
 {
@@ -114,7 +114,7 @@ static const char *register_pools(struct payload *p, struct uring *u,
 		return "too little memory may be locked to register the "
 		       "pools (ulimit -l)";
 	p->mode = PAYLOAD_FIXED_POOL;
-	return p->why;
+	return NULL;
 }
 
 void payload_fix(struct payload *p, const struct session_config *cfg,
@@ -122,16 +122,20 @@ void payload_fix(struct payload *p, const struct session_config *cfg,
 {
 	size_t all = p->pool * p->queues;
 	bool asked = cfg->buffer_pool != BUFFER_POOL_AUTO;
+	const char *why = NULL;
 
 	if (p->zero_copy && !asked)
 		return;
 	if (all > FIXED_MOST && !asked)
-		p->why = "registered, the pools would pin too much memory "
-			 "(--buffer-pool=SIZE insists)";
+		why = "registered, the pools would pin too much memory "
+		      "(--buffer-pool=SIZE insists)";
 	else if (p->table <= pools_index(p))
-		p->why = "no room in the table of registered buffers";
+		why = "no room in the table of registered buffers";
 	else
-		p->why = register_pools(p, u, all);
+		why = register_pools(p, u, all);
+	/* That there is no zero-copy, against the wish, matters more. */
+	if (why && (!p->why || cfg->zero_copy == ZERO_COPY_OFF))
+		p->why = why;
 }
 
 void payload_trim(const struct payload *p)

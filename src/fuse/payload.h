@@ -18,7 +18,7 @@ enum payload_mode {
 struct payload {
 	enum payload_mode mode;
 	bool zero_copy; /* the data of READ and WRITE needs none */
-	const char *why; /* not the next better mode; NULL: it is the best */
+	const char *why; /* it is not a better mode; NULL: it is the best */
 	unsigned int queues, depth;
 	size_t size; /* bytes of one payload */
 	size_t pool; /* bytes of a queue's pool, a multiple of size */

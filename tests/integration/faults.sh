@@ -132,13 +132,26 @@ lost_writes() {
 	wait_until "the loop device is free" loop_is_free
 }
 
+# A kernel whose modules are missing does not.
+mounts_loops() {
+	mkdir -p "$dir/small"
+	rm -f "$dir/fs.img"
+	truncate -s 8M "$dir/fs.img"
+	succeed mkfs.ext4 -q -F -O ^has_journal "$dir/fs.img"
+	mount -o loop "$dir/fs.img" "$dir/small" 2>"$dir/mount.err" || return
+	succeed umount "$dir/small"
+	wait_until "the loop device is free" loop_is_free
+}
+
 run() {
 	no_space tmpfs
-	if have_tool mkfs.ext4; then
+	if ! have_tool mkfs.ext4; then
+		skip_part "no ext4"
+	elif ! mounts_loops; then
+		skip_part "ext4 on a loop device: $(<"$dir/mount.err")"
+	else
 		no_space ext4
 		lost_writes
-	else
-		skip_part "no ext4"
 	fi
 	truncated
 	device_errors

@@ -5,7 +5,8 @@
 #
 # What make VARIABLE=... sets:
 #	VM_KERNELS	versions, of tests/vm/kernels (7.3)
-#	VM_MODES	modes, of tests/vm/modes (all)
+#	VM_MODES	modes, of tests/vm/modes (all; if quick, those that differ
+#			most)
 #	VM_TESTS	quick; all, but those of the kind "named"; or names of
 #			tests/vm/tests (quick)
 #	VM_MANY		numbers of possible CPUs that the last kernel is booted
@@ -30,6 +31,8 @@ dir=$abs_top_builddir/tests/vm
 : "${VM_KERNELS:=7.3}" "${VM_MODES:=}" "${VM_TESTS:=quick}" "${VM_SMP:=2}"
 : "${VM_MEMORY:=1G}" "${VM_APPEND:=}" "${VM_LIMIT:=600}"
 : "${VM_TEST_LIMIT:=240}" "${VM_QEMU:=}"
+
+[[ $VM_TESTS != quick || -n $VM_MODES ]] || VM_MODES="off on pool zero auto"
 
 # Lines that a healthy kernel does not log.
 ALARM='Kernel panic|\] (WARNING: |BUG: |Oops|kernel BUG at |UBSAN: |KASAN: |INFO: task .* blocked for more|INFO: rcu.*stall|rcu: INFO: .*stall|watchdog: BUG|list_add corruption|list_del corruption|refcount_t: |general protection fault|page allocation failure)|------------\[ cut here \]|Out of memory: Killed'
@@ -126,7 +129,9 @@ boot() {
 }
 qemu= status=
 # The children of timeout end with it.
-trap '[[ -z $qemu ]] || kill $qemu; exit 130' INT TERM HUP
+trap '[[ -z $qemu ]] || kill $qemu
+rm -rf "$dir"/*.{disk,cpio,plan}
+exit 130' INT TERM HUP
 
 # account NAME LABEL: counts and tells what guest.sh has said.
 account() {
