@@ -21,8 +21,11 @@ policy() {
 	local stat
 	read -r stat <"/proc/$daemon/stat" || return 1
 	set -- ${stat##*) }
+	state=$1
 	policy=${39}
 }
+
+is_stopped() { policy && [[ $state == T ]]; }
 
 allowed() {
 	local name rest
@@ -152,7 +155,7 @@ obeys() {
 	for ((i = 0; i < 20; i++)); do
 		joins
 		kill -STOP "$daemon"
-		policy
+		wait_until "it is stopped" is_stopped
 		((policy == 0)) || break
 		kill -CONT "$daemon"
 	done
