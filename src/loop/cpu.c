@@ -206,19 +206,23 @@ static bool join(void *arg, unsigned int cpu)
 	return true;
 }
 
-static bool move(void *arg, unsigned int cpu)
-{
-	struct cpu *c = arg;
-	struct cpu_set set = set_of(cpu);
-
-	return set_has(&c->home, cpu) && !set_affinity(&set);
-}
-
 static bool is_only(const struct cpu_set *set, unsigned int cpu)
 {
 	struct cpu_set one = set_of(cpu);
 
 	return !memcmp(set, &one, sizeof(one));
+}
+
+/* Not from where somebody else has put us: leave() is to find that. */
+static bool move(void *arg, unsigned int cpu)
+{
+	struct cpu *c = arg;
+	struct cpu_set set;
+
+	if (get_affinity(&set) || !is_only(&set, c->follow->cpu))
+		return false;
+	set = set_of(cpu);
+	return set_has(&c->home, cpu) && !set_affinity(&set);
 }
 
 static bool leave(void *arg)
