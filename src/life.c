@@ -374,5 +374,8 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	stop_watchers(&l);
 	dev_stop(s->dev);
 	backing_stop(s);
+	/* What ends while the image is closed finds nobody here any more. */
+	s->on_ready = s->on_end = s->on_broken = s->on_past_end = NULL;
+	l.loop->on_lost = l.loop->on_quiet = NULL;
 	return s->failed;
 }

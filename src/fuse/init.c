@@ -190,7 +190,9 @@ void init_handle(struct fuse_request *req)
 	ops_answer(req, 0, sizeof(out));
 	if (again)
 		return;
-	if (flags & FUSE_PASSTHROUGH && !backing_start(s))
+	if (flags & FUSE_PASSTHROUGH && !backing_start(s)) {
 		session_break(s);
+		return;
+	}
 	session_negotiated(s, flags & FUSE_OVER_IO_URING);
 }
