@@ -6,11 +6,15 @@
 # arm64; the second needs meson, ninja, liburing-dev and libnuma-dev.
 #
 #   BENCH_SUITE   of the archive (sid)
-#   BENCH_MIRROR  (http://deb.debian.org/debian)
+#   BENCH_MIRROR  (where the system has its own packages from)
 set -eu -o pipefail
 
 suite=${BENCH_SUITE:-sid}
-mirror=${BENCH_MIRROR:-http://deb.debian.org/debian}
+here=$(cd "$(dirname "$0")" && pwd)
+mirror=${BENCH_MIRROR:-$(bash "$here/../../contrib/mirror.sh")} || {
+	echo "no mirror in apt's sources; set BENCH_MIRROR" >&2
+	exit 1
+}
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 
 mkdir -p "$1"

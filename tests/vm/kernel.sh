@@ -37,15 +37,7 @@ flock -w 300 9 || unavailable "$cache is locked"
 work=$(mktemp -d "$cache/work.XXXXXX") || unavailable "$cache cannot be written"
 trap 'rm -rf "$work"' EXIT
 
-# Where the system has its own packages from: "URI KEYRING".
-mirror() {
-	local codename
-	codename=$(. /etc/os-release && printf %s "${VERSION_CODENAME:-}")
-	apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' \
-		'Created-By: Packages' |
-		awk -v c="$codename" '$1 == c && $2 == "main" { print $3; exit }'
-}
-uri=${VM_MIRROR:-$(mirror)}
+uri=${VM_MIRROR:-$(bash "$here/../../contrib/mirror.sh")}
 [[ -n $uri ]] || unavailable "apt's sources name no mirror of Debian"
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 [[ -e $keyring ]] || unavailable "debian-archive-keyring is not installed"
