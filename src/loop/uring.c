@@ -260,10 +260,10 @@ static void start_some(struct uring *u)
 	note_result(u, io_uring_submit(&u->ring));
 }
 
-void uring_read(struct uring *u, struct op *op, int slot, void *buf,
-		uint32_t len, uint64_t offset, unsigned int fixed)
+static void transfer(struct uring *u, struct op *op, int opcode, int slot,
+		     const void *buf, uint32_t len, uint64_t offset,
+		     unsigned int fixed)
 {
-	int opcode = fixed ? IORING_OP_READ_FIXED : IORING_OP_READ;
 	struct io_uring_sqe *sqe;
 
 	sqe = prep_slot(u, op, opcode, slot, buf, len, offset);
@@ -271,15 +271,18 @@ void uring_read(struct uring *u, struct op *op, int slot, void *buf,
 	start_some(u);
 }
 
+void uring_read(struct uring *u, struct op *op, int slot, void *buf,
+		uint32_t len, uint64_t offset, unsigned int fixed)
+{
+	transfer(u, op, fixed ? IORING_OP_READ_FIXED : IORING_OP_READ, slot,
+		 buf, len, offset, fixed);
+}
+
 void uring_write(struct uring *u, struct op *op, int slot, const void *buf,
 		 uint32_t len, uint64_t offset, unsigned int fixed)
 {
-	int opcode = fixed ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
-	struct io_uring_sqe *sqe;
-
-	sqe = prep_slot(u, op, opcode, slot, buf, len, offset);
-	sqe->buf_index = fixed ? (uint16_t)(fixed - 1) : 0;
-	start_some(u);
+	transfer(u, op, fixed ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE, slot,
+		 buf, len, offset, fixed);
 }
 
 void uring_fsync(struct uring *u, struct op *op, int slot, bool datasync)
