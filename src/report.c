@@ -12,30 +12,39 @@
 
 typedef unsigned long long ull;
 
+/* " name=value" of several counters, as far as there is room. */
+struct counters {
+	char text[512];
+	size_t used;
+};
+
+static void add(struct counters *c, const char *name, ull value)
+{
+	if (c->used < sizeof(c->text))
+		c->used += (size_t)snprintf(c->text + c->used,
+					    sizeof(c->text) - c->used,
+					    " %s=%llu", name, value);
+}
+
 static void report_requests(const struct session *s)
 {
-	char line[512];
-	size_t used = 0;
+	struct counters c = { .used = 0 };
 	unsigned int i;
 	ull total = 0;
 
-	line[0] = 0;
 	for (i = 0; i < FUSE_OPCODES; i++) {
 		total += s->stats.requests[i];
-		if (!s->stats.requests[i] || used >= sizeof(line))
-			continue;
-		used += (size_t)snprintf(line + used, sizeof(line) - used,
-					 " %s=%llu", i ? ops_name(i) : "other",
-					 (ull)s->stats.requests[i]);
+		if (s->stats.requests[i])
+			add(&c, i ? ops_name(i) : "other",
+			    s->stats.requests[i]);
 	}
-	log_info("requests: total=%llu%s", total, line);
+	log_info("requests: total=%llu%s", total, c.text);
 }
 
 static void report_entries(const struct session *s)
 {
 	const struct payload *payload;
-	char line[256];
-	size_t used = 0;
+	struct counters c = { .used = 0 };
 	unsigned int i;
 
 	if (!s->by_uring) {
@@ -43,12 +52,10 @@ static void report_entries(const struct session *s)
 		return;
 	}
 	payload = ring_payload(s->ring);
-	for (i = 0; i < ENTRY_STATES && used < sizeof(line); i++)
-		used += (size_t)snprintf(line + used, sizeof(line) - used,
-					 " %s=%u", ring_state_name(i),
-					 ring_count(s->ring, i));
+	for (i = 0; i < ENTRY_STATES; i++)
+		add(&c, ring_state_name(i), ring_count(s->ring, i));
 	log_info("transport: io_uring queues=%u depth=%u%s", s->cfg.queues,
-		 s->cfg.queue_depth, line);
+		 s->cfg.queue_depth, c.text);
 	log_info("payloads: mode=%s pool=%zu zero_copied=%llu bounced=%llu%s%s",
 		 payload_name(payload), payload->pool,
 		 (ull)s->stats.zero_copied,
@@ -59,32 +66,26 @@ static void report_entries(const struct session *s)
 static void report_image(const struct session *s)
 {
 	const struct block *b = s->block;
-	char line[256];
-	size_t used = 0;
+	struct counters c = { .used = 0 };
 	unsigned int i;
 
-	for (i = 0; i < BLOCK_TYPES && used < sizeof(line); i++)
-		used += (size_t)snprintf(line + used, sizeof(line) - used,
-					 " %s=%llu", block_type_name(i),
-					 (ull)b->stats.requests[i]);
+	for (i = 0; i < BLOCK_TYPES; i++)
+		add(&c, block_type_name(i), b->stats.requests[i]);
 	log_info("image: driver=%s size=%llu direct=%s%s waited=%llu%s",
 		 b->driver->name, (ull)b->size, b->direct ? "yes" : "no",
 		 s->backing_id ? " passthrough=yes" : "",
-		 (ull)b->stats.waited, line);
+		 (ull)b->stats.waited, c.text);
 }
 
 static void report_cpu(const struct cpu *cpu)
 {
 	static const char *const modes[] = { "auto", "follow", "any", "list" };
 	const struct follow *f = cpu->follow;
-	char line[256];
-	size_t used = 0;
+	struct counters c = { .used = 0 };
 	unsigned int i;
 
-	for (i = 0; i < FOLLOW_WHYS && used < sizeof(line); i++)
-		used += (size_t)snprintf(line + used, sizeof(line) - used,
-					 " %s=%llu", follow_why_name(i),
-					 (ull)f->stats.leaves[i]);
+	for (i = 0; i < FOLLOW_WHYS; i++)
+		add(&c, follow_why_name(i), f->stats.leaves[i]);
 	log_info("cpu: mode=%s state=%s cpu=%u joins=%llu moves=%llu "
 		 "busy=%llu refused=%llu%s",
 		 modes[cpu->mode],
@@ -92,7 +93,7 @@ static void report_cpu(const struct cpu *cpu)
 		 f->on	   ? "free" :
 			     "off",
 		 f->cpu, (ull)f->stats.joins, (ull)f->stats.moves,
-		 (ull)f->stats.busy, (ull)f->stats.refused, line);
+		 (ull)f->stats.busy, (ull)f->stats.refused, c.text);
 }
 
 static void report_poll(const struct poll *p)
