@@ -134,7 +134,7 @@ START_TEST(trim_spares_pending)
 }
 END_TEST
 
-/* read(2) fails for now: the channel lives on. */
+/* A read(2) that fails in passing: the channel lives on. */
 static const int passing[] = { EINTR, EAGAIN, ENOENT };
 
 START_TEST(read_fails_for_now)
