@@ -4,7 +4,8 @@
 # machines with many possible CPUs.
 
 EXTRA_DIST += \
-	tests/vm/cpus.sh tests/vm/guest.sh tests/vm/image.sh tests/vm/init \
+	tests/vm/apt.sh tests/vm/cpus.sh tests/vm/emulator.sh \
+	tests/vm/guest.sh tests/vm/image.sh tests/vm/init \
 	tests/vm/kernel.sh tests/vm/kernels tests/vm/modes tests/vm/modules.sh \
 	tests/vm/run.sh tests/vm/smoke.sh tests/vm/tests
 
@@ -18,7 +19,7 @@ check-vm: $(vm_programs)
 check-vm-all: $(vm_programs)
 	@VM_KERNELS="$${VM_KERNELS:-$$(sed '/^#/d; s/[[:space:]].*//' \
 		'$(srcdir)/tests/vm/kernels' | tr '\n' ' ')}"; \
-	VM_TESTS="$${VM_TESTS:-all}" VM_MANY="$${VM_MANY-64 255}"; \
+	VM_TESTS="$${VM_TESTS:-all}" VM_MANY="$${VM_MANY-64 256}"; \
 	export VM_KERNELS VM_TESTS VM_MANY; $(vm_run)
 
 .PHONY: check-vm check-vm-all

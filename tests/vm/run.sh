@@ -111,7 +111,7 @@ boot() {
 	mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard -O ^has_journal \
 		"$dir/$2.disk" || return
 	# shellcheck disable=SC2086
-	timeout -k 5 "$VM_LIMIT" qemu-system-x86_64 -accel tcg,thread=multi \
+	timeout -k 5 "$VM_LIMIT" "${emulator[@]}" -accel tcg,thread=multi \
 		-cpu "$CPU" -smp "$VM_SMP" -m "$VM_MEMORY" -nodefaults \
 		-no-user-config -display none -no-reboot \
 		-kernel "$1/vmlinuz" -initrd "$dir/$2.cpio" \
@@ -127,6 +127,7 @@ boot() {
 	rm -f "$dir/$2.disk"
 	return $status
 }
+emulator=(qemu-system-x86_64)
 qemu= status=
 # The children of timeout end with it.
 trap '[[ -z $qemu ]] || kill $qemu
@@ -247,12 +248,24 @@ done
 # believes that only of a hypervisor that it knows, and TCG is none of them:
 # but QEMU has VMware's port, where Linux asks if the serial number is VMware's.
 read -ra versions <<<"$VM_KERNELS"
+# Numbers of processors that do not fit into 8 bits.
+use_x2apic() {
+	[[ $VM_QEMU == *intel-iommu* ]] && return
+	mapfile -t emulator < <(bash "$vm/emulator.sh" 2>"$dir/why")
+	if ((${#emulator[@]} == 0)); then
+		printf 'SKIP: %s CPUs: %s\n' "$many" "$(tail -n 1 "$dir/why")"
+		((++skipped))
+		return 1
+	fi
+	VM_QEMU+=" -machine q35 -device intel-iommu,intremap=on,eim=on"
+}
 for many in ${VM_MANY:-}; do
 	VM_TESTS=cpus VM_SMP=2,sockets=$many,cores=1,threads=1,maxcpus=$many
 	[[ $CPU == *hypervisor* ]] || {
 		CPU+=,hypervisor=off
 		VM_QEMU+=" -smbios type=1,serial=VMware-0"
 	}
+	((many <= 255)) || use_x2apic || continue
 	one "${versions[-1]}"
 done
 rm -f "$dir/base.cpio"
