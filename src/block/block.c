@@ -23,15 +23,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "block/block.h"
 #include "block/bounce.h"
-#include "block/drivers.h"
 #include "loop/log.h"
 
 static const char *const type_names[BLOCK_TYPES] = {
@@ -331,155 +326,6 @@ int block_allow_unseen(struct block *b, size_t size)
 void block_trim(struct block *b)
 {
 	bounce_trim(b->opt.bounce);
-}
-
-static const struct block_driver *drivers[] = {
-	&block_raw,
-	&block_null,
-	&block_qcow2,
-};
-
-const struct block_driver *block_substitute(const char *name,
-					    const struct block_driver *driver)
-{
-	const struct block_driver *was = NULL;
-	size_t i;
-
-	for (i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
-		if (strcmp(name, drivers[i]->name))
-			continue;
-		was = drivers[i];
-		drivers[i] = driver;
-	}
-	return was;
-}
-
-/* What does the file look like? Errors are for the driver's open to tell. */
-static const char *probe(const char *path)
-{
-	static const char qcow2[4] = { 'Q', 'F', 'I', '\xfb' };
-	const char *name = "raw";
-	char magic[sizeof(qcow2)];
-	struct stat st;
-	int fd;
-
-	if (!strncmp(path, "null:", 5))
-		return "null";
-	/* Opening anything else might wait, or do something. */
-	if (stat(path, &st) || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
-		return name;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return name;
-	if (pread(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
-	    !memcmp(magic, qcow2, sizeof(magic)))
-		name = "qcow2";
-	close(fd);
-	return name;
-}
-
-static const struct block_driver *choose(struct block_options *opt)
-{
-	const char *name = opt->format;
-	size_t i;
-
-	if (!strcmp(name, "auto")) {
-		name = probe(opt->path);
-		opt->probed = !strcmp(name, "qcow2");
-	}
-	for (i = 0; i < sizeof(drivers) / sizeof(*drivers); i++)
-		if (!strcmp(name, drivers[i]->name))
-			return drivers[i];
-	log_warnx("%s: unknown format '%s'", opt->path, opt->format);
-	return NULL;
-}
-
-struct block *block_open(struct uring *u, const struct block_options *opt)
-{
-	struct block *b = calloc(1, sizeof(*b));
-
-	if (!b) {
-		log_warnx("%s: open: out of memory", opt->path);
-		return NULL;
-	}
-	b->uring = u;
-	b->opt = *opt;
-	b->buf_align = 1;
-	b->write_seq = !opt->read_only;
-	b->driver = choose(&b->opt);
-	if (!b->driver || b->driver->open(b)) {
-		free(b);
-		return NULL;
-	}
-	return b;
-}
-
-int block_close(struct block *b)
-{
-	struct block_req flush = { .type = BLOCK_FLUSH };
-	int ret, err;
-
-	if (!b)
-		return 0;
-	b->closing = true;
-	while (b->in_flight && !b->uring->lost)
-		uring_wait(b->uring);
-	err = (int)block_run(b, &flush);
-	if (err)
-		log_warnx("%s: flush: %s: what was written last may be lost",
-			  b->opt.path, strerror(-err));
-	ret = b->driver->close(b);
-	if (!err)
-		err = ret;
-	if (!err && b->lost)
-		err = -EIO;
-	free(b);
-	return err;
-}
-
-static void run_done(struct block_req *req)
-{
-	*(bool *)req->user = true;
-}
-
-int64_t block_run(struct block *b, struct block_req *req)
-{
-	bool over = false;
-
-	req->done = run_done;
-	req->user = &over;
-	block_submit(b, req);
-	while (!over && !b->uring->lost)
-		uring_wait(b->uring);
-	return over ? req->result : -EIO;
-}
-
-int block_pread(struct block *b, void *buf, uint64_t len, uint64_t offset)
-{
-	struct block_req req = {
-		.type = BLOCK_READ, .offset = offset, .length = len, .buf = buf
-	};
-	int64_t ret = block_run(b, &req);
-
-	if (ret < 0)
-		return (int)ret;
-	return (uint64_t)ret == len ? 0 : -EIO;
-}
-
-int block_pwrite(struct block *b, const void *buf, uint64_t len,
-		 uint64_t offset)
-{
-	struct block_req req = {
-		.type = BLOCK_WRITE,
-		.offset = offset,
-		.length = len,
-		.buf = (void *)(uintptr_t)buf,
-	};
-	int64_t ret = block_run(b, &req);
-
-	if (ret < 0)
-		return (int)ret;
-	return (uint64_t)ret == len ? 0 : -ENOSPC;
 }
 
 int block_backing_fd(struct block *b)
