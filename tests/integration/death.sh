@@ -251,6 +251,7 @@ times() {
 	local n=$(($1 * ${DEATH_ROUNDS:-100} / 100)) i
 	((n > 0)) || n=1
 	shift
+	say "$n times $*, $SECONDS s"
 	for ((i = 0; i < n; i++)); do "$@"; done
 }
 

@@ -5,8 +5,9 @@
  * its own, over and over, each time with a higher number, and reads them
  * back; STATE keeps for each block the number tried last and the one
  * acknowledged last. It ends when a call fails (the mount is gone) or by
- * SIGTERM. -o: opens and closes the file for every write, and ends when it is
- * no longer a FUSE file.
+ * SIGTERM. -o: opens and closes the file for every write, with pauses of up to
+ * three times LOAD_PAUSE microseconds (700), and ends when it is no longer a
+ * FUSE file.
  *
  * load check IMAGE STATE: each block of the image has the number that was
  * acknowledged, or one tried after it.
@@ -48,6 +49,7 @@ struct worker {
 static volatile sig_atomic_t stop;
 static const char *path;
 static bool reopen;
+static unsigned int pause_us = 700;
 static struct promise *promises;
 
 static void on_term(int signum)
@@ -123,7 +125,7 @@ static void *work(void *arg)
 		}
 		w->done++;
 		if (reopen)
-			usleep((useconds_t)(value % 4) * 700);
+			usleep((useconds_t)(value % 4) * pause_us);
 	}
 	return NULL;
 }
@@ -230,5 +232,7 @@ int main(int argc, char **argv)
 		return 99;
 	}
 	path = argv[2];
+	if (getenv("LOAD_PAUSE"))
+		pause_us = (unsigned int)atoi(getenv("LOAD_PAUSE"));
 	return run(argv[3], (unsigned int)strtoul(argv[4], NULL, 10));
 }
