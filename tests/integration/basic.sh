@@ -288,6 +288,8 @@ depths() {
 		succeed cmp "$image" "$file"
 		unmount_rawfuse "$file"
 	done
+	# A pool of a given size may be too small for that.
+	[[ ${RAWFUSE_OPTIONS:-} != *--buffer-pool=[0-9]* ]] || return 0
 	mount_rawfuse --max-write=16M "$image" "$file"
 	succeed cmp "$image" "$file"
 	succeed dd if="$image" of="$file" bs=3M oflag=direct conv=notrunc status=none

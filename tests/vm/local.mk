@@ -19,7 +19,8 @@ check-vm: $(vm_programs)
 check-vm-all: $(vm_programs)
 	@VM_KERNELS="$${VM_KERNELS:-$$(sed '/^#/d; s/[[:space:]].*//' \
 		'$(srcdir)/tests/vm/kernels' | tr '\n' ' ')}"; \
-	VM_TESTS="$${VM_TESTS:-all}" VM_MANY="$${VM_MANY-64 256}"; \
-	export VM_KERNELS VM_TESTS VM_MANY; $(vm_run)
+	VM_TESTS="$${VM_TESTS:-all}" VM_MANY="$${VM_MANY-64 256}" \
+	VM_LIMIT="$${VM_LIMIT:-2400}"; \
+	export VM_KERNELS VM_TESTS VM_MANY VM_LIMIT; $(vm_run)
 
 .PHONY: check-vm check-vm-all
