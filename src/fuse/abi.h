@@ -40,7 +40,6 @@ enum fuse_opcode {
 
 /* INIT flags; 32 and up travel in flags2. */
 #define FUSE_ASYNC_READ (1ULL << 0)
-#define FUSE_ATOMIC_O_TRUNC (1ULL << 3)
 #define FUSE_BIG_WRITES (1ULL << 5)
 #define FUSE_ASYNC_DIO (1ULL << 15)
 #define FUSE_WRITEBACK_CACHE (1ULL << 16)
@@ -61,7 +60,6 @@ enum fuse_opcode {
 #define FOPEN_PASSTHROUGH (1u << 7)
 #define FOPEN_IO_URING_ZERO_COPY (1u << 8)
 
-#define FUSE_OPEN_KILL_SUIDGID (1u << 0)
 #define FUSE_WRITE_CACHE (1u << 0) /* from the page cache */
 #define FUSE_WRITE_KILL_SUIDGID (1u << 2)
 #define FUSE_FSYNC_DATASYNC (1u << 0)
@@ -73,6 +71,7 @@ enum fuse_opcode {
 #define FATTR_SIZE (1u << 3)
 #define FATTR_ATIME (1u << 4)
 #define FATTR_MTIME (1u << 5)
+#define FATTR_FH (1u << 6)
 #define FATTR_ATIME_NOW (1u << 7)
 #define FATTR_MTIME_NOW (1u << 8)
 #define FATTR_KILL_SUIDGID (1u << 11)

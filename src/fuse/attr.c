@@ -99,14 +99,10 @@ static void stat_done(struct block_req *io)
 
 void attr_handle_get(struct fuse_request *req)
 {
-	req->io.type = BLOCK_STAT;
-	req->io.flags = 0;
 	req->io.offset = req->io.length = 0;
 	/* Both transports have payloads aligned to 8 bytes at least. */
 	req->io.buf = (uint8_t *)req->payload + STATX_AT;
-	req->io.done = stat_done;
-	req->io.user = req;
-	block_submit(req->session->block, &req->io);
+	ops_submit(req, BLOCK_STAT, 0, stat_done);
 }
 
 /* May the caller have this? Who may ask at all, the kernel has checked. */
@@ -175,6 +171,21 @@ static void resized(struct block_req *io)
 	attr_handle_get(req);
 }
 
+/*
+ * O_TRUNC of open(2) means something only where the file can grow again. Else
+ * it is ignored, as on a block device: "dd of=" and ">" would throw the disk
+ * away and then have no room to write. The kernel asks for it as it does for
+ * truncate(2) to nothing, without a handle. It would also take it along in
+ * OPEN (FUSE_ATOMIC_O_TRUNC), but then throw its page cache away whatever the
+ * answer is, and what others have written into mappings with it.
+ */
+static bool is_o_trunc(const struct session *s,
+		       const struct fuse_setattr_in *in)
+{
+	return in->valid & FATTR_SIZE && !in->size && !(in->valid & FATTR_FH) &&
+	       !s->block->opt.growable;
+}
+
 void attr_handle_set(struct fuse_request *req)
 {
 	const struct fuse_setattr_in *in = req->in;
@@ -190,16 +201,13 @@ void attr_handle_set(struct fuse_request *req)
 		ops_answer(req, err, 0);
 		return;
 	}
-	if (!(in->valid & FATTR_SIZE) || in->size == s->block->size) {
+	if (!(in->valid & FATTR_SIZE) || in->size == s->block->size ||
+	    is_o_trunc(s, in)) {
 		apply(s, in);
 		attr_handle_get(req);
 		return;
 	}
-	req->io.type = BLOCK_TRUNCATE;
-	req->io.flags = 0;
 	req->io.offset = 0;
 	req->io.length = in->size;
-	req->io.done = resized;
-	req->io.user = req;
-	block_submit(s->block, &req->io);
+	ops_submit(req, BLOCK_TRUNCATE, 0, resized);
 }

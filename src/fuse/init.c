@@ -36,7 +36,6 @@ static const struct {
 	bool (*want)(const struct session *s); /* NULL: always */
 } wanted[] = {
 	{ FUSE_ASYNC_READ, "async_read", NULL },
-	{ FUSE_ATOMIC_O_TRUNC, "atomic_o_trunc", NULL },
 	{ FUSE_BIG_WRITES, "big_writes", NULL },
 	{ FUSE_ASYNC_DIO, "async_dio", NULL },
 	{ FUSE_ABORT_ERROR, "abort_error", NULL },

@@ -49,6 +49,16 @@ static void submit(struct fuse_request *req, enum block_type type,
 	block_submit(req->session->block, &req->io);
 }
 
+void ops_submit(struct fuse_request *req, enum block_type type,
+		unsigned int flags, void (*done)(struct block_req *))
+{
+	/* What the last READ or WRITE has left. */
+	req->io.fixed = 0;
+	req->io.unseen = false;
+	req->io.flags = flags;
+	submit(req, type, done);
+}
+
 static void plain_done(struct block_req *io)
 {
 	ops_answer(io->user, ops_error(io->result), 0);
@@ -154,18 +164,15 @@ static void handle_write(struct fuse_request *req)
 
 static void handle_flush(struct fuse_request *req)
 {
-	req->io.flags = 0;
-	submit(req, BLOCK_FLUSH, plain_done);
+	ops_submit(req, BLOCK_FLUSH, 0, plain_done);
 }
 
 static void handle_fsync(struct fuse_request *req)
 {
 	const struct fuse_fsync_in *in = req->in;
+	bool data = in->fsync_flags & FUSE_FSYNC_DATASYNC;
 
-	req->io.flags = in->fsync_flags & FUSE_FSYNC_DATASYNC ?
-				0 :
-				BLOCK_FULL_SYNC;
-	submit(req, BLOCK_FLUSH, plain_done);
+	ops_submit(req, BLOCK_FLUSH, data ? 0 : BLOCK_FULL_SYNC, plain_done);
 }
 
 static void handle_fallocate(struct fuse_request *req)
@@ -187,8 +194,9 @@ static void handle_fallocate(struct fuse_request *req)
 	attr_modified(req->session);
 	req->io.offset = in->offset;
 	req->io.length = in->length;
-	req->io.flags = in->mode & FALLOC_FL_KEEP_SIZE ? BLOCK_KEEP_SIZE : 0;
-	submit(req, type, plain_done);
+	ops_submit(req, type,
+		   in->mode & FALLOC_FL_KEEP_SIZE ? BLOCK_KEEP_SIZE : 0,
+		   plain_done);
 }
 
 static void seek_done(struct block_req *io)
@@ -215,8 +223,9 @@ static void handle_lseek(struct fuse_request *req)
 	}
 	req->io.offset = in->offset;
 	req->io.length = 0;
-	submit(req, in->whence == SEEK_DATA ? BLOCK_SEEK_DATA : BLOCK_SEEK_HOLE,
-	       seek_done);
+	ops_submit(req,
+		   in->whence == SEEK_DATA ? BLOCK_SEEK_DATA : BLOCK_SEEK_HOLE,
+		   0, seek_done);
 }
 
 /*
@@ -245,23 +254,6 @@ static void answer_open(struct fuse_request *req, uint32_t flags)
 	ops_answer(req, 0, sizeof(out));
 }
 
-static void open_truncated(struct block_req *io)
-{
-	struct fuse_request *req = io->user;
-	const struct fuse_open_in *in = req->in;
-
-	if (io->result < 0)
-		ops_answer(req, ops_error(io->result), 0);
-	else
-		answer_open(req, in->flags);
-}
-
-/*
- * O_TRUNC means something only where the file can grow again. Else it is
- * ignored, as on a block device: "dd of=" and ">" would throw the disk away
- * and then have no room to write. The writeback cache cannot have that: the
- * kernel would drop what it keeps.
- */
 static void handle_open(struct fuse_request *req)
 {
 	const struct fuse_open_in *in = req->in;
@@ -271,26 +263,12 @@ static void handle_open(struct fuse_request *req)
 		ops_answer(req, -EROFS, 0);
 		return;
 	}
-	if (in->flags & O_TRUNC && req->session->writeback &&
-	    !req->session->block->opt.growable) {
-		ops_answer(req, -EOPNOTSUPP, 0);
-		return;
-	}
 	if (in->flags & O_DIRECT && req->session->backing_id &&
 	    !req->session->backing_direct) {
 		ops_answer(req, -EINVAL, 0);
 		return;
 	}
-	if (in->open_flags & FUSE_OPEN_KILL_SUIDGID)
-		attr_kill_suid(req->session);
-	if (!(in->flags & O_TRUNC) || !req->session->block->opt.growable) {
-		answer_open(req, in->flags);
-		return;
-	}
-	attr_modified(req->session);
-	req->io.offset = req->io.length = 0;
-	req->io.flags = 0;
-	submit(req, BLOCK_TRUNCATE, open_truncated);
+	answer_open(req, in->flags);
 }
 
 static void handle_statfs(struct fuse_request *req)

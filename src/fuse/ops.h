@@ -13,6 +13,13 @@ void ops_handle(struct fuse_request *req);
 /* For the handlers: answers with -errno, or with @len bytes of payload. */
 void ops_answer(struct fuse_request *req, int error, size_t len);
 
+/*
+ * For the handlers: submits req->io, whose offset, length and buffer are set
+ * if @type has them, and which is for no data of the request's.
+ */
+void ops_submit(struct fuse_request *req, enum block_type type,
+		unsigned int flags, void (*done)(struct block_req *));
+
 /* The error of a block request's @result as the kernel takes it, or 0. */
 int ops_error(int64_t result);
 

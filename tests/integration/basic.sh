@@ -133,6 +133,30 @@ not_growable() {
 	expect 2000000 stat -c %s "$image"
 }
 
+# O_TRUNC is ignored where the file cannot grow again, and takes nothing from
+# those who have the file open.
+o_trunc() {
+	local p
+	make_image disk.img 3000000
+	cp "$image" "$dir/copy"
+	mount_rawfuse "$image" "$file"
+	expect 3000000 fileop "$file" map_trunc 1234567 10 5
+	exec {truncated}>"$file"
+	expect 3000000 fileop "$file" size
+	(printf boot >>"$file") 2>/dev/null && fail "an append has succeeded"
+	exec {truncated}>&-
+	printf hello >"$file"
+	unmount_rawfuse "$file"
+	expect 10 fileop "$dir/copy" pwrite 1234567 10 5
+	printf hello | dd of="$dir/copy" conv=notrunc status=none
+	succeed cmp "$image" "$dir/copy"
+	mount_rawfuse --growable "$image" "$file"
+	printf hello >"$file"
+	expect 5 fileop "$file" size
+	unmount_rawfuse "$file"
+	expect hello cat "$image"
+}
+
 growable() {
 	: >"$image"
 	mount_rawfuse --growable "$image" "$file"
@@ -312,6 +336,7 @@ each_transport over_itself
 each_transport odd_mountpoints
 each_transport read_only
 each_transport not_growable
+each_transport o_trunc
 each_transport growable
 each_transport holes
 each_transport null_driver

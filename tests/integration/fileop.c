@@ -7,6 +7,7 @@
  *	pwrite OFFSET LENGTH [BYTE]     pread OFFSET LENGTH
  *	is OFFSET LENGTH BYTE           (reads; "yes" or the first that differs)
  *	map OFFSET LENGTH BYTE          (writes by mmap, after close)
+ *	map_trunc OFFSET LENGTH BYTE    (the same, then opens with O_TRUNC; size)
  *	truncate SIZE                   data OFFSET, hole OFFSET
  *	allocate|keep|punch|zero|zerokeep|collapse OFFSET LENGTH
  */
@@ -90,21 +91,32 @@ static long long cached(int fd)
 	return n;
 }
 
-static long long map(int fd, char **argv)
+/* With @path: its size after it was opened with O_TRUNC. */
+static long long map(int fd, char **argv, const char *path)
 {
 	long long from = number(argv, 1), n = number(argv, 2);
 	long long skip = from % sysconf(_SC_PAGESIZE);
 	unsigned char *at;
+	struct stat st;
 
 	at = mmap(NULL, (size_t)(skip + n), PROT_READ | PROT_WRITE, MAP_SHARED,
 		  fd, from - skip);
 	if (at == MAP_FAILED || close(fd))
 		return -1;
 	memset(at + skip, (int)number(argv, 3), (size_t)n);
-	return munmap(at, (size_t)(skip + n)) ? -1 : n;
+	if (path) {
+		fd = open(path, O_WRONLY | O_TRUNC);
+		if (fd < 0 || fstat(fd, &st) || close(fd))
+			return -1;
+		if (differs(at + skip, n, (int)number(argv, 3)) >= 0)
+			return -2;
+	}
+	if (munmap(at, (size_t)(skip + n)))
+		return -1;
+	return path ? (long long)st.st_size : n;
 }
 
-static long long run(int fd, char **argv)
+static long long run(int fd, char **argv, const char *path)
 {
 	const char *cmd = argv[0];
 	struct stat st;
@@ -126,7 +138,9 @@ static long long run(int fd, char **argv)
 	if (!strcmp(cmd, "cached"))
 		return cached(fd);
 	if (!strcmp(cmd, "map"))
-		return map(fd, argv);
+		return map(fd, argv, NULL);
+	if (!strcmp(cmd, "map_trunc"))
+		return map(fd, argv, path);
 	if (!strcmp(cmd, "truncate"))
 		return ftruncate(fd, number(argv, 1));
 	if (!strcmp(cmd, "data"))
@@ -161,7 +175,7 @@ int main(int argc, char **argv)
 		return 99;
 	}
 	fd = open(argv[optind], flags | O_CLOEXEC);
-	ret = fd < 0 ? -1 : run(fd, argv + optind + 1);
+	ret = fd < 0 ? -1 : run(fd, argv + optind + 1, argv[optind]);
 	if (ret < 0)
 		puts(strerrorname_np(errno));
 	else

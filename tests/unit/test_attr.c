@@ -264,12 +264,50 @@ START_TEST(write_ends_mtime)
 }
 END_TEST
 
+/* By ftruncate(2). */
 static int truncate_to(enum fake_way way, uint64_t size)
 {
-	struct fuse_setattr_in in = { .valid = FATTR_SIZE, .size = size };
+	struct fuse_setattr_in in = { .valid = FATTR_SIZE | FATTR_FH,
+				      .size = size };
 
 	return set(way, &in);
 }
+
+/* Only what can grow again is cut by O_TRUNC; and nothing else is ignored. */
+START_TEST(o_trunc)
+{
+	struct fuse_setattr_in in = { .valid = FATTR_SIZE };
+
+	ck_assert_int_eq(set(_i, &in), 0);
+	ck_assert_uint_eq(driver.started_n, 1);
+	ck_assert_int_eq(driver.last_type, BLOCK_STAT);
+	ck_assert_uint_eq(get(_i).size, SIZE);
+	in.size = 1;
+	ck_assert_int_eq(set(_i, &in), 0);
+	ck_assert_uint_eq(f->block->size, 1);
+	restart(true, true);
+	in.size = 0;
+	ck_assert_int_eq(set(_i, &in), -EROFS);
+}
+END_TEST
+
+START_TEST(o_trunc_growable)
+{
+	struct fuse_setattr_in in = { .valid = FATTR_SIZE };
+	struct fake_config cfg = fake_config();
+
+	fake_free(f);
+	cfg.growable = true;
+	f = fake_new(&cfg);
+	driver.forced[BLOCK_TRUNCATE] = true;
+	driver.result[BLOCK_TRUNCATE] = -EIO;
+	ck_assert_int_eq(set(_i, &in), -EIO);
+	ck_assert_uint_eq(f->block->size, SIZE);
+	driver.forced[BLOCK_TRUNCATE] = false;
+	ck_assert_int_eq(set(_i, &in), 0);
+	ck_assert_uint_eq(f->block->size, 0);
+}
+END_TEST
 
 START_TEST(truncates)
 {
@@ -316,8 +354,6 @@ static uint32_t mode_after_write(enum fake_way way, uint32_t mode,
 START_TEST(kills_suid)
 {
 	struct fuse_setattr_in in = { .valid = FATTR_KILL_SUIDGID };
-	struct fuse_open_in o = { .flags = O_WRONLY,
-				  .open_flags = FUSE_OPEN_KILL_SUIDGID };
 	uint32_t kill = FUSE_WRITE_KILL_SUIDGID;
 
 	ck_assert_uint_eq(mode_after_write(_i, 06755, 0), 06755);
@@ -326,9 +362,6 @@ START_TEST(kills_suid)
 	ck_assert_uint_eq(mode_after_write(_i, 06745, kill), 02745);
 	chmod_to(_i, 06755);
 	ck_assert_int_eq(set(_i, &in), 0);
-	ck_assert_uint_eq(get(_i).mode & 07777, 0755);
-	chmod_to(_i, 06755);
-	fake_ask(f, _i, FUSE_OPEN, &o, sizeof(o));
 	ck_assert_uint_eq(get(_i).mode & 07777, 0755);
 }
 END_TEST
@@ -386,6 +419,8 @@ Suite *suite_attr(void)
 	tcase_add_loop_test(tc, utimes, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, write_ends_mtime, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, truncates, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, o_trunc, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, o_trunc_growable, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, truncate_to_the_same, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, kills_suid, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, least_payload, 0, FAKE_WAYS);

@@ -146,19 +146,6 @@ START_TEST(seeks)
 }
 END_TEST
 
-START_TEST(open_truncates)
-{
-	struct fuse_open_in in = { .flags = O_RDWR | O_TRUNC };
-
-	ck_assert_int_eq(fake_ask(f, _i, FUSE_OPEN, &in, sizeof(in))->error,
-			 -EOPNOTSUPP);
-	ck_assert_uint_eq(f->block->size, SIZE);
-	restart(true, false, true);
-	ck_assert_int_eq(fake_ask(f, _i, FUSE_OPEN, &in, sizeof(in))->error, 0);
-	ck_assert_uint_eq(f->block->size, 0);
-}
-END_TEST
-
 /* What the teller sets is answered with what is, and changes nothing. */
 START_TEST(teller)
 {
@@ -215,7 +202,6 @@ Suite *suite_cached(void)
 	tcase_add_loop_test(tc, late_writes_without, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, late_writes_grow, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, seeks, 0, FAKE_WAYS);
-	tcase_add_loop_test(tc, open_truncates, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, teller, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, passthrough, 0, 2);
 	return s;

@@ -75,8 +75,8 @@ START_TEST(with_the_ring)
 	ck_assert_uint_ge(out.max_readahead, 131072);
 	ck_assert_uint_eq(
 		flags_of(&out),
-		FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
-			FUSE_ASYNC_DIO | FUSE_ABORT_ERROR | FUSE_MAX_PAGES |
+		FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ASYNC_DIO |
+			FUSE_ABORT_ERROR | FUSE_MAX_PAGES |
 			FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT |
 			FUSE_DIRECT_IO_ALLOW_MMAP | FUSE_OVER_IO_URING);
 	ck_assert_uint_eq(f->session->minor, FUSE_MINOR);

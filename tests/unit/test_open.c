@@ -15,12 +15,11 @@
 
 static struct fake *f;
 
-static void start(bool read_only, bool growable)
+static void start(bool read_only)
 {
 	struct fake_config cfg = fake_config();
 
 	cfg.read_only = read_only;
-	cfg.growable = growable;
 	f = fake_new(&cfg);
 }
 
@@ -28,7 +27,7 @@ static void setup(void)
 {
 	capture_start();
 	driver_install();
-	start(false, false);
+	start(false);
 }
 
 static void teardown(void)
@@ -38,11 +37,11 @@ static void teardown(void)
 	driver_remove();
 }
 
-static void restart(bool read_only, bool growable)
+static void restart(bool read_only)
 {
 	fake_free(f);
 	driver.started_n = 0; /* closing flushed */
-	start(read_only, growable);
+	start(read_only);
 }
 
 static void write_something(enum fake_way way)
@@ -83,7 +82,7 @@ START_TEST(opens)
 			  FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES);
 	ck_assert_int_eq(do_open(_i, O_RDONLY, &flags), 0);
 	ck_assert_uint_eq(flags, FOPEN_KEEP_CACHE | FOPEN_NOFLUSH);
-	restart(true, false);
+	restart(true);
 	ck_assert_int_eq(do_open(_i, O_RDONLY, &flags), 0);
 	ck_assert_int_eq(do_open(_i, O_WRONLY, &flags), -EROFS);
 	ck_assert_int_eq(do_open(_i, O_RDWR, &flags), -EROFS);
@@ -102,27 +101,6 @@ START_TEST(opens_incoherent)
 	f = fake_new(&cfg);
 	ck_assert_int_eq(do_open(_i, O_RDWR | O_DIRECT, &flags), 0);
 	ck_assert_uint_eq(flags, FOPEN_KEEP_CACHE);
-}
-END_TEST
-
-/* Only what can grow again is cut. */
-START_TEST(open_truncates)
-{
-	uint32_t flags = 0;
-
-	ck_assert_int_eq(do_open(_i, O_RDWR | O_TRUNC, &flags), 0);
-	ck_assert_uint_eq(f->block->size, SIZE);
-	ck_assert_uint_eq(driver.started_n, 0);
-	restart(false, true);
-	driver.forced[BLOCK_TRUNCATE] = true;
-	driver.result[BLOCK_TRUNCATE] = -EIO;
-	ck_assert_int_eq(do_open(_i, O_RDWR | O_TRUNC, &flags), -EIO);
-	ck_assert_uint_eq(f->block->size, SIZE);
-	driver.forced[BLOCK_TRUNCATE] = false;
-	flags = 0;
-	ck_assert_int_eq(do_open(_i, O_WRONLY | O_TRUNC, &flags), 0);
-	ck_assert_uint_eq(flags, FOPEN_KEEP_CACHE);
-	ck_assert_uint_eq(f->block->size, 0);
 }
 END_TEST
 
@@ -168,7 +146,6 @@ Suite *suite_open(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, opens, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, opens_incoherent, 0, FAKE_WAYS);
-	tcase_add_loop_test(tc, open_truncates, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, statfs, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, fsyncs, 0, FAKE_WAYS);
 	return s;
