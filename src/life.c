@@ -7,13 +7,21 @@
  * | SIGTERM or SIGINT           | unmount; if busy, detach and serve what is |
  * |                             | open, for --grace seconds; then abort      |
  * | a second one, grace is over | abort at once                              |
+ * | unmounting takes for ever   | abort                                      |
  * | the session breaks          | abort, detach, exit status 1               |
  * | an abort is not permitted   | stop: closing /dev/fuse does the same      |
  * | an abort brings no end      | stop all the same after LAST_RESORT        |
+ * | the connection has ended    | nothing more is aborted: its number may be |
+ * |                             | another one's; what is in flight ends      |
  *
  * Unmounting may wait for answers that only this process gives, so a child
- * does it. In every case but kill -9, main() flushes the image afterwards,
- * with signals held: nothing interrupts that.
+ * does it. The child may be held up by an image that hangs, if only in closing
+ * its copy of the descriptor (NFS, FUSE); then UNMOUNT_LIMIT goes on without
+ * it. With the writeback cache it first writes what the kernel keeps, which
+ * takes the time it takes: the grace begins after that.
+ *
+ * In every case but kill -9, main() flushes the image afterwards, with signals
+ * held: nothing interrupts that.
  */
 #include "config.h"
 
@@ -33,6 +41,7 @@
 #include "report.h"
 
 #define LAST_RESORT 3. /* seconds */
+#define UNMOUNT_LIMIT 3. /* seconds, beside the grace */
 
 struct life {
 	struct session *session;
@@ -70,13 +79,27 @@ static void start_undo(struct life *l, bool lazy)
 	ev_child_start(l->loop->ev, &l->undo);
 }
 
+/* Who has the file open may have written what the kernel still keeps. */
+static void tell_lost(struct life *l)
+{
+	struct session *s = l->session;
+
+	if (!s->writeback || !s->writers || s->lost)
+		return;
+	log_warnx("%s: open for writing at the end: what was written and not "
+		  "synced is lost",
+		  l->mount->path);
+	s->lost = true;
+}
+
 static void abort_now(struct life *l)
 {
 	int err;
 
-	if (l->aborted)
+	if (l->aborted || l->session->ended)
 		return;
 	l->aborted = true;
+	tell_lost(l);
 	ev_timer_stop(l->loop->ev, &l->grace);
 	if (!ev_is_active(&l->undo) && !l->detached)
 		start_undo(l, true);
@@ -91,6 +114,13 @@ static void abort_now(struct life *l)
 	ev_timer_start(l->loop->ev, &l->last_resort);
 }
 
+static void start_grace(struct life *l, double more)
+{
+	ev_timer_stop(l->loop->ev, &l->grace);
+	ev_timer_set(&l->grace, (double)l->options->grace + more, 0.);
+	ev_timer_start(l->loop->ev, &l->grace);
+}
+
 /*
  * The child that unmounts has ended; its status is an errno. Whatever it says,
  * the connection may live on, through open files or in another mount
@@ -99,20 +129,25 @@ static void abort_now(struct life *l)
 static void undo_cb(struct ev_loop *ev, ev_child *w, int revents)
 {
 	struct life *l = w->data;
-	int err = WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : ECHILD;
+	int status = WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : ECHILD;
+	int err = status & ~MOUNT_LOST;
 	bool first = !l->detached;
 
 	(void)revents;
 	ev_child_stop(ev, w);
 	l->mount->undo = 0;
 	log_trace(TRACE_LIFE, "unmount: %s", strerror(err));
+	/* Where it was not busy, umount(2) has written all once more. */
+	if (status & MOUNT_LOST && err) {
+		log_warnx("%s: what the kernel had kept could not be written",
+			  l->mount->path);
+		l->session->lost = true;
+	}
 	if (l->session->ended || l->aborted)
 		return;
-	if (first) {
-		l->detached = true;
-		ev_timer_set(&l->grace, (double)l->options->grace, 0.);
-		ev_timer_start(ev, &l->grace);
-	}
+	l->detached = true;
+	if (!first || !err || err == EINVAL || !l->mount->keeps_writes)
+		start_grace(l, 0.);
 	if (!err || err == EINVAL) /* EINVAL: it is unmounted already */
 		return;
 	if (first) {
@@ -133,7 +168,9 @@ static void grace_cb(struct ev_loop *ev, ev_timer *w, int revents)
 
 	(void)ev;
 	(void)revents;
-	log_warnx("%s: still open: aborting the connection", l->mount->path);
+	log_warnx("%s: %s: aborting the connection", l->mount->path,
+		  ev_is_active(&l->undo) ? "unmounting it does not end" :
+					   "still open");
 	abort_now(l);
 }
 
@@ -143,6 +180,8 @@ static void last_resort_cb(struct ev_loop *ev, ev_timer *w, int revents)
 
 	(void)ev;
 	(void)revents;
+	if (l->session->ended)
+		return; /* but the image's I/O takes its time */
 	log_warnx("%s: the connection does not end: leaving it",
 		  l->mount->path);
 	l->session->failed = true;
@@ -156,11 +195,15 @@ static void stop_cb(struct ev_loop *ev, ev_signal *w, int revents)
 	(void)ev;
 	(void)revents;
 	log_trace(TRACE_LIFE, "signal %d", w->signum);
+	if (l->session->ended)
+		return;
 	if (l->stopping) {
 		abort_now(l);
 		return;
 	}
 	l->stopping = true;
+	if (!l->mount->keeps_writes)
+		start_grace(l, UNMOUNT_LIMIT);
 	start_undo(l, false);
 }
 
@@ -374,8 +417,10 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	stop_watchers(&l);
 	dev_stop(s->dev);
 	backing_stop(s);
+	if (s->ended)
+		mount_detach(m);
 	/* What ends while the image is closed finds nobody here any more. */
 	s->on_ready = s->on_end = s->on_broken = s->on_past_end = NULL;
 	l.loop->on_lost = l.loop->on_quiet = NULL;
-	return s->failed;
+	return s->failed || s->lost;
 }

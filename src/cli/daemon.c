@@ -87,9 +87,21 @@ int daemon_write_pidfile(const char *path)
 	return 0;
 }
 
+/* Whoever was started meanwhile may have written its own. */
+static bool pidfile_is_ours(void)
+{
+	FILE *f = fopen(pidfile, "re");
+	long pid = 0;
+	bool ours = f && fscanf(f, "%ld", &pid) == 1 && pid == getpid();
+
+	if (f)
+		fclose(f);
+	return ours;
+}
+
 void daemon_remove_pidfile(void)
 {
-	if (pidfile)
+	if (pidfile && pidfile_is_ours())
 		unlink(pidfile);
 	free(pidfile);
 	pidfile = NULL;

@@ -5,6 +5,12 @@
  * which hands the opened /dev/fuse back through a socket. The mountpoint is
  * looked up once and then known by its absolute path: after the mount, any
  * stat() of it would be a request to this very process.
+ *
+ * A path, a connection's number and an old-style mount ID can all be those of
+ * a later mount, as soon as umount(8) has taken ours away: another rawfuse may
+ * be there while this one still flushes. The ID that is never used again tells
+ * them apart; where the kernel has none, the mount is looked for only right
+ * after the connection has ended.
  */
 #include "config.h"
 
@@ -27,6 +33,7 @@
 #include "loop/log.h"
 
 #define FUSECTL_MAGIC 0x65735543
+#define UNIQUE_MOUNT_ID 0x4000u /* STATX_MNT_ID_UNIQUE, Linux 6.8 */
 
 /* The absolute path of @path, whose last part is not looked at. */
 static char *absolute(const char *path)
@@ -201,6 +208,18 @@ static int mount_by_helper(struct mount *m, const struct mount_options *opt)
 	return m->fd;
 }
 
+/* Of what is mounted at @path; asks nobody who could be slow. 0: unknown. */
+static uint64_t mount_id(const char *path)
+{
+	struct statx stx;
+
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
+		  UNIQUE_MOUNT_ID, &stx) ||
+	    !(stx.stx_mask & UNIQUE_MOUNT_ID))
+		return 0;
+	return stx.stx_mnt_id;
+}
+
 int mount_start(struct mount *m, const struct mount_options *opt)
 {
 	struct mountinfo info;
@@ -224,8 +243,10 @@ int mount_start(struct mount *m, const struct mount_options *opt)
 		return ret;
 	}
 	m->mounted = true;
-	if (mountinfo_find(m->path, &info))
+	if (mountinfo_find(m->path, &info) && info.is_rawfuse) {
 		m->connection = info.minor;
+		m->id = mount_id(m->path);
+	}
 	log_trace(TRACE_LIFE, "mount: %s, connection %u", m->path,
 		  m->connection);
 	return 0;
@@ -260,18 +281,25 @@ static bool is_ours(const struct mount *m)
 	struct mountinfo info;
 
 	return mountinfo_find(m->path, &info) && info.is_rawfuse &&
-	       (!m->connection || info.minor == m->connection);
+	       (!m->connection || info.minor == m->connection) &&
+	       (!m->id || mount_id(m->path) == m->id);
 }
 
-/* What the kernel keeps is written before the mount is out of reach. */
-static void write_back(const struct mount *m)
+/*
+ * What the kernel keeps is written before the mount is out of reach. False if
+ * some of it is lost.
+ */
+static bool write_back(const struct mount *m)
 {
 	int fd = open(m->path, O_RDONLY | O_CLOEXEC);
+	bool written;
 
-	if (fd < 0)
-		return;
-	syncfs(fd);
-	close(fd);
+	if (fd < 0) /* by its mode it may be for writing only */
+		fd = open(m->path, O_WRONLY | O_CLOEXEC);
+	written = fd >= 0 && !syncfs(fd);
+	if (fd >= 0)
+		close(fd);
+	return written;
 }
 
 /* 0 or an errno; waits. */
@@ -288,6 +316,8 @@ static int undo(const struct mount *m, bool lazy)
 
 pid_t mount_undo_start(struct mount *m, bool lazy)
 {
+	int lost = 0;
+
 	m->undo = fork();
 	if (m->undo > 0)
 		return m->undo;
@@ -297,9 +327,9 @@ pid_t mount_undo_start(struct mount *m, bool lazy)
 	}
 	/* The connection must not live on through this copy of it. */
 	close_range(3, ~0U, 0);
-	if (lazy && m->keeps_writes && is_ours(m))
-		write_back(m);
-	_exit(undo(m, lazy));
+	if (m->keeps_writes && is_ours(m) && !write_back(m))
+		lost = MOUNT_LOST;
+	_exit(undo(m, lazy) | lost);
 }
 
 static int tell(const struct mount *m, uint64_t size, bool times)
@@ -369,6 +399,13 @@ int mount_abort(const struct mount *m)
 	return ret;
 }
 
+void mount_detach(struct mount *m)
+{
+	if (m->mounted)
+		undo(m, true);
+	m->mounted = false;
+}
+
 void mount_finish(struct mount *m)
 {
 	struct stat st;
@@ -379,8 +416,7 @@ void mount_finish(struct mount *m)
 		waitpid(m->teller, NULL, 0);
 	if (m->undo > 0)
 		waitpid(m->undo, NULL, 0);
-	if (m->mounted)
-		undo(m, true);
+	mount_detach(m);
 	/* Never touch a file that somebody else mounted or filled. */
 	if (m->created && !mountinfo_find(m->path, NULL) &&
 	    !lstat(m->path, &st) && S_ISREG(st.st_mode) && !st.st_size)

@@ -25,6 +25,7 @@ struct mount {
 	bool by_helper; /* fusermount3 did it and must undo it */
 	bool others; /* other users are let in */
 	unsigned int connection; /* /sys/fs/fuse/connections/N; 0: unknown */
+	uint64_t id; /* of the mount, never used again; 0: unknown */
 	int fd; /* /dev/fuse, which is the session's once there is one */
 	pid_t undo; /* the child that unmounts; 0: none */
 	bool keeps_writes; /* the kernel has a writeback cache */
@@ -46,10 +47,12 @@ void mount_read_ahead(const struct mount *m, unsigned int kib);
 
 /*
  * Starts to unmount in a child process, because umount(2) may wait for
- * answers that only this process gives. Its exit status: 0 or an errno,
- * EINVAL if our mount is not there any more. Returns its pid or -errno; who
- * reaps it sets m->undo to 0.
+ * answers that only this process gives, and so may, before that, the writing of
+ * what the kernel keeps. Its exit status: 0 or an errno, EINVAL if our mount is
+ * not there any more; or-ed with MOUNT_LOST if not all could be written. Returns
+ * its pid or -errno; who reaps it sets m->undo to 0.
  */
+#define MOUNT_LOST 128
 pid_t mount_undo_start(struct mount *m, bool lazy);
 
 /*
@@ -64,6 +67,12 @@ pid_t mount_tell_start(struct mount *m, uint64_t size, bool times);
 
 /* Aborts the connection: every caller gets ECONNABORTED. 0 or -errno. */
 int mount_abort(const struct mount *m);
+
+/*
+ * The connection has ended: takes the mount away, if it is still there, so
+ * that nobody finds it while the image is being closed. Does not wait.
+ */
+void mount_detach(struct mount *m);
 
 /*
  * Unmounts what is left, removes the mountpoint if it was made here, frees.

@@ -268,7 +268,17 @@ static void handle_open(struct fuse_request *req)
 		ops_answer(req, -EINVAL, 0);
 		return;
 	}
+	req->session->writers += (in->flags & O_ACCMODE) != O_RDONLY;
 	answer_open(req, in->flags);
+}
+
+static void handle_release(struct fuse_request *req)
+{
+	const struct fuse_release_in *in = req->in;
+
+	if ((in->flags & O_ACCMODE) != O_RDONLY && req->session->writers)
+		req->session->writers--;
+	ops_answer(req, 0, 0);
 }
 
 static void handle_statfs(struct fuse_request *req)
@@ -315,7 +325,7 @@ static const struct operation operations[FUSE_OPCODES] = {
 	[FUSE_WRITE] = { "WRITE", sizeof(struct fuse_write_in), handle_write },
 	[FUSE_STATFS] = { "STATFS", 0, handle_statfs },
 	[FUSE_RELEASE] = { "RELEASE", sizeof(struct fuse_release_in),
-			   handle_ok },
+			   handle_release },
 	[FUSE_FSYNC] = { "FSYNC", sizeof(struct fuse_fsync_in), handle_fsync },
 	[FUSE_FLUSH] = { "FLUSH", sizeof(struct fuse_flush_in), handle_flush },
 	[FUSE_INIT] = { "INIT", FUSE_INIT_IN_OLD, init_handle },

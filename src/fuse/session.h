@@ -65,6 +65,7 @@ struct session {
 	bool direct_io; /* its FOPEN_DIRECT_IO heeds its page cache */
 	bool by_uring; /* requests come by the ring */
 	bool writeback; /* the kernel keeps writes, and owns size and mtime */
+	unsigned int writers; /* handles that are open for writing */
 	pid_t teller; /* tells the kernel the size: SETATTR changes nothing */
 	int backing_id; /* of the image, for FOPEN_PASSTHROUGH; 0: none */
 	bool backing_direct; /* the image's file system offers O_DIRECT */
@@ -72,6 +73,7 @@ struct session {
 	bool ready; /* the file can be used */
 	bool ended; /* the kernel has let go of us */
 	bool failed; /* it ended by an error of ours */
+	bool lost; /* what the kernel had taken may not be in the image */
 	bool reported; /* on_end was called */
 	struct session_stats stats;
 

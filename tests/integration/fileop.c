@@ -10,6 +10,7 @@
  *	map_trunc OFFSET LENGTH BYTE    (the same, then opens with O_TRUNC; size)
  *	truncate SIZE                   data OFFSET, hole OFFSET
  *	allocate|keep|punch|zero|zerokeep|collapse OFFSET LENGTH
+ *	umount [FLAGS]                  (umount2(2); looks at nothing before)
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -173,6 +175,11 @@ int main(int argc, char **argv)
 	if (argc - optind < 2) {
 		fprintf(stderr, "usage: fileop [-d] [-r] FILE COMMAND...\n");
 		return 99;
+	}
+	if (!strcmp(argv[optind + 1], "umount")) {
+		flags = (int)number(argv, optind + 2);
+		puts(umount2(argv[optind], flags) ? strerrorname_np(errno) : "0");
+		return 0;
 	}
 	fd = open(argv[optind], flags | O_CLOEXEC);
 	ret = fd < 0 ? -1 : run(fd, argv + optind + 1, argv[optind]);

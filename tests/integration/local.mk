@@ -25,6 +25,7 @@ integration_tests = \
 	tests/integration/passthrough.sh \
 	tests/integration/pools.sh \
 	tests/integration/qcow2.sh \
+	tests/integration/successor.sh \
 	tests/integration/valgrind.sh \
 	tests/integration/writeback.sh \
 	tests/integration/zerocopy.sh

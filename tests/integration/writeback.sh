@@ -214,15 +214,42 @@ ends() {
 	rm -f "$file"
 }
 
+# fresh_held [GRACE]
 fresh_held() {
 	rm -f "$image"
 	truncate -s 1M "$image"
-	mount_rawfuse --writeback-cache --grace=60 "$image" "$file"
+	mount_rawfuse --writeback-cache --grace="${1:-60}" "$image" "$file"
 	hold
 }
 has_hello() { [[ $(head -c 5 "$image" | tr -d '\0') == hello ]]; }
 
-require_tool cmp setpriv
+# No grace: what was written before is in the image; what may have come since
+# is not known to be, and the exit status says so.
+no_grace() {
+	fresh_held 0
+	kill "$daemon"
+	wait_daemon 1
+	has_hello || fail "what was kept is lost"
+	check_log 'not synced is lost'
+	release
+	# The same if only somebody in another mount namespace holds it.
+	rm -f "$image"
+	truncate -s 1M "$image"
+	mount_rawfuse --writeback-cache --grace=0 "$image" "$file"
+	mkfifo "$dir/gate2"
+	unshare -m --propagation private bash -c \
+		'exec 1<>"$1" && printf hello && read -r _ <"$2"' \
+		hold "$file" "$dir/gate2" {machine_lock}<&- &
+	holder=$!
+	exec {gate}>"$dir/gate2"
+	kill "$daemon"
+	wait_daemon 1
+	has_hello || fail "what another namespace wrote is lost"
+	release
+	rm "$dir/gate2"
+}
+
+require_tool cmp setpriv unshare
 each_transport attributes
 each_transport kept
 each_transport seeking
@@ -236,4 +263,5 @@ else
 fi
 each_transport set_user_id
 each_transport ends
+each_transport no_grace
 finish
