@@ -96,6 +96,12 @@ struct block *block_open(struct uring *u, const struct block_options *opt)
 	return b;
 }
 
+static void finish_in_flight(struct block *b)
+{
+	while (b->in_flight && !b->uring->lost)
+		uring_wait(b->uring);
+}
+
 int block_close(struct block *b)
 {
 	struct block_req flush = { .type = BLOCK_FLUSH };
@@ -104,9 +110,10 @@ int block_close(struct block *b)
 	if (!b)
 		return 0;
 	b->closing = true;
-	while (b->in_flight && !b->uring->lost)
-		uring_wait(b->uring);
+	finish_in_flight(b);
 	err = (int)block_run(b, &flush);
+	/* Who is still served may have asked for a flush of its own meanwhile. */
+	finish_in_flight(b);
 	if (err)
 		log_warnx("%s: flush: %s: what was written last may be lost",
 			  b->opt.path, strerror(-err));

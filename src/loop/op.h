@@ -6,9 +6,10 @@
 
 /*
  * done() is called once, from the drain, with the completion's result (as in
- * a CQE: >= 0 or -errno) and its flags. It may queue SQEs and post ops; it
- * never submits and never re-enters the drain. next and res belong to the
- * list of ops that were posted without the ring.
+ * a CQE: >= 0 or -errno) and its flags. It may queue SQEs, of which some go
+ * to the kernel at once, and post ops; it never waits and never re-enters the
+ * drain. next and res belong to the list of ops that were posted without the
+ * ring.
  */
 struct op {
 	void (*done)(struct op *op, int res, unsigned int flags);

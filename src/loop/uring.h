@@ -15,7 +15,7 @@
 
 /* What the ring has done so far; for SIGUSR1. */
 struct uring_stats {
-	uint64_t turns; /* drains that found something to do */
+	uint64_t turns; /* drains */
 	uint64_t enters; /* io_uring_enter calls */
 	uint64_t completions; /* CQEs and posted ops */
 };
