@@ -18,11 +18,16 @@
  * modifications that are over, flushed_seq is its value when the last
  * successful flush began (synced_seq: the last one that covered times, too).
  * It begins at one: who wrote before us may have left something to flush.
+ *
+ * What is lost is so for good: the kernel tells of a lost page once and then
+ * takes it for clean, so a later flush would succeed without it (b->lost). It
+ * is tried all the same, for the sake of what can still be saved.
  */
 #include "config.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "block/block.h"
@@ -269,10 +274,20 @@ static void note_flush(struct block *b, const struct block_req *req)
 }
 
 /* Another flush may have succeeded beside it: that counts no more. */
-static void note_lost(struct block *b)
+static void note_failed_flush(struct block *b)
 {
-	b->lost = true;
+	b->flush_failed = true;
 	b->flushed_seq = b->synced_seq = 0;
+}
+
+void block_lose(struct block *b, int error)
+{
+	if (!b->lost)
+		log_warnx("%s: %s: what was written is lost; no flush succeeds "
+			  "any more",
+			  b->opt.path, strerror(-error));
+	b->lost = true;
+	note_failed_flush(b);
 }
 
 void block_complete(struct block_req *req, int64_t result)
@@ -283,6 +298,8 @@ void block_complete(struct block_req *req, int64_t result)
 	assert(req->type > BLOCK_WRITE || result <= (int64_t)req->length);
 	if (req->area && bounce_finish(req, result))
 		return;
+	if (req->type == BLOCK_FLUSH && b->lost && result >= 0)
+		result = -EIO;
 	req->result = result;
 	b->in_flight--;
 	if (is_modification(req)) {
@@ -300,7 +317,7 @@ void block_complete(struct block_req *req, int64_t result)
 		}
 	} else if (req->type == BLOCK_FLUSH) {
 		if (result < 0)
-			note_lost(b);
+			note_failed_flush(b);
 		else
 			note_flush(b, req);
 	}

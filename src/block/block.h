@@ -148,7 +148,8 @@ struct block {
 	uint32_t buf_align; /* of a buffer that counts as aligned */
 	bool direct; /* O_DIRECT is in use */
 	bool lent; /* the kernel has the file, too, and its locks with it */
-	bool lost; /* a flush failed: what was written may be gone */
+	bool flush_failed; /* block_close() will say so */
+	bool lost; /* what was written is gone: no flush succeeds any more */
 
 	/* block.c's: */
 	unsigned int in_flight;
@@ -190,6 +191,12 @@ void block_bounce(struct block_req *req, uint64_t from,
  * not.
  */
 int block_allow_unseen(struct block *b, size_t size);
+
+/*
+ * What was said to be written is lost, by @error: tells so, once. No flush
+ * succeeds any more, nor does block_close().
+ */
+void block_lose(struct block *b, int error);
 
 /* Gives back memory that is not in use. */
 void block_trim(struct block *b);

@@ -76,6 +76,17 @@ static const struct block_driver *choose(struct block_options *opt)
 	return NULL;
 }
 
+/* The image itself would be exported in its place. */
+static bool lacks_snapshot(const struct block *b)
+{
+	if (!b->opt.snapshot || b->driver == &block_qcow2)
+		return false;
+	log_warnx("%s: --snapshot: it is taken for %s, which has none; "
+		  "--format=qcow2 if it is one",
+		  b->opt.path, b->driver->name);
+	return true;
+}
+
 struct block *block_open(struct uring *u, const struct block_options *opt)
 {
 	struct block *b = calloc(1, sizeof(*b));
@@ -89,7 +100,7 @@ struct block *block_open(struct uring *u, const struct block_options *opt)
 	b->buf_align = 1;
 	b->write_seq = !opt->read_only;
 	b->driver = choose(&b->opt);
-	if (!b->driver || b->driver->open(b)) {
+	if (!b->driver || lacks_snapshot(b) || b->driver->open(b)) {
 		free(b);
 		return NULL;
 	}
@@ -120,7 +131,7 @@ int block_close(struct block *b)
 	ret = b->driver->close(b);
 	if (!err)
 		err = ret;
-	if (!err && b->lost)
+	if (!err && b->flush_failed)
 		err = -EIO;
 	free(b);
 	return err;

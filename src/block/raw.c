@@ -15,10 +15,6 @@
  * the caller's pages. How those are aligned nobody knows before the kernel
  * refuses to do direct I/O on them: then the request bounces.
  *
- * A flush that failed is for good: the kernel tells of a lost page once and
- * then takes it for clean, so a later flush would succeed without it. It is
- * tried all the same, for the sake of what can still be saved.
- *
  * A request longer than a step is carried on from req->moved; every step ends
  * in a completion.
  */
@@ -136,14 +132,18 @@ static void rw_step(struct raw *raw, struct block_req *req)
 		uring_read(u, &req->op, slot, buf, len, offset, req->fixed);
 }
 
-static int flush_result(struct raw *raw, int res)
+static void flush_done(struct op *op, int res, unsigned int flags)
 {
-	if (res < 0 && !raw->flush_failed)
-		log_warnx("%s: flush: %s: what was written may be lost; no "
-			  "flush succeeds any more",
-			  raw->block->opt.path, strerror(-res));
-	raw->flush_failed |= res < 0;
-	return res >= 0 && raw->flush_failed ? -EIO : res;
+	struct block_req *req = container_of(op, struct block_req, op);
+
+	(void)flags;
+	if (res == -EAGAIN || res == -EINTR) {
+		raw_step(req->block->state, req);
+		return;
+	}
+	if (res < 0)
+		block_lose(req->block, res);
+	block_complete(req, res < 0 ? res : 0);
 }
 
 static void plain_done(struct op *op, int res, unsigned int flags)
@@ -153,8 +153,6 @@ static void plain_done(struct op *op, int res, unsigned int flags)
 	(void)flags;
 	if (res == -EAGAIN || res == -EINTR)
 		raw_step(req->block->state, req);
-	else if (req->type == BLOCK_FLUSH)
-		block_complete(req, flush_result(req->block->state, res));
 	else
 		block_complete(req, res < 0 ? res : 0);
 }
@@ -285,6 +283,7 @@ static void raw_step(struct raw *raw, struct block_req *req)
 	}
 	req->op.done = plain_done;
 	if (req->type == BLOCK_FLUSH) {
+		req->op.done = flush_done;
 		uring_fsync(u, &req->op, raw->host_slot,
 			    !(req->flags & BLOCK_FULL_SYNC));
 	} else if (req->type == BLOCK_STAT) {

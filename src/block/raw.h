@@ -13,7 +13,6 @@ struct raw {
 	bool device;
 	bool nowait; /* RWF_NOWAIT is understood */
 	bool warned; /* the file was found too short */
-	bool flush_failed; /* so no other one succeeds */
 };
 
 /* Opens b->opt.path into b->state; one line and -errno if it cannot be. */

@@ -108,20 +108,26 @@ static void handle_read(struct fuse_request *req)
 }
 
 /*
- * With its writeback cache the kernel lets a write past the end extend the
- * file on its side, and asks for the write later, by when nobody waits for the
- * result but fsync and close. Where the file cannot grow, the kernel's idea of
- * its size must be put right then.
+ * What the kernel writes from its page cache (a mapping, or the writeback
+ * cache) nobody waits for any more but fsync and close, and these are told
+ * once. So it counts as lost.
+ *
+ * But for what lies past the end: with its writeback cache the kernel lets a
+ * write extend the file on its side. Where the file cannot grow, the kernel's
+ * idea of its size must be put right then.
  */
 static void cached_write_failed(struct fuse_request *req,
-				const struct fuse_write_in *in)
+				const struct fuse_write_in *in, int64_t error)
 {
 	struct session *s = req->session;
+	bool past_end = !s->block->opt.growable &&
+			in->offset + in->size > s->block->size;
 
-	if (!s->writeback || !(in->write_flags & FUSE_WRITE_CACHE) ||
-	    s->block->opt.growable || in->offset + in->size <= s->block->size)
+	if (!(in->write_flags & FUSE_WRITE_CACHE))
 		return;
-	if (s->on_past_end)
+	if (!past_end)
+		block_lose(s->block, (int)error);
+	else if (s->writeback && s->on_past_end)
 		s->on_past_end(s);
 }
 
@@ -132,14 +138,14 @@ static void write_done(struct block_req *io)
 	struct fuse_write_out out = { 0 };
 
 	if (io->result < 0) {
-		cached_write_failed(req, in);
+		cached_write_failed(req, in, io->result);
 		ops_answer(req, ops_error(io->result), 0);
 		return;
 	}
 	req->session->stats.bytes_written += (uint64_t)io->result;
 	if (io->result < in->size && in->write_flags & FUSE_WRITE_CACHE) {
 		/* The kernel takes a short one for a whole one. */
-		cached_write_failed(req, in);
+		cached_write_failed(req, in, -ENOSPC);
 		ops_answer(req, -ENOSPC, 0);
 		return;
 	}

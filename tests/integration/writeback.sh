@@ -249,6 +249,26 @@ no_grace() {
 	rm "$dir/gate2"
 }
 
+# The image's file system is full when the kernel writes: who asks is told, at
+# every time, and so is who looks at the end.
+full_disk() {
+	mkdir "$dir/small"
+	succeed mount -t tmpfs -o size=2M none "$dir/small"
+	truncate -s 8M "$dir/small/disk.img"
+	mount_rawfuse --writeback-cache "$dir/small/disk.img" "$file"
+	exec {held}<>"$file"
+	dd_fails 'No space' bs=64k count=64 conv=notrunc,fsync
+	expect EIO fileop "$file" fsync
+	expect 4096 fileop "$file" pwrite 0 4096 1
+	expect EIO fileop "$file" fsync
+	{ exec {held}>&-; } 2>/dev/null
+	succeed umount "$file"
+	wait_daemon 1
+	check_log 'No space left on device: what was written is lost'
+	succeed umount "$dir/small"
+	rmdir "$dir/small"
+}
+
 require_tool cmp setpriv unshare
 each_transport attributes
 each_transport kept
@@ -264,4 +284,5 @@ fi
 each_transport set_user_id
 each_transport ends
 each_transport no_grace
+each_transport full_disk
 finish

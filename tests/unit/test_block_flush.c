@@ -154,19 +154,36 @@ START_TEST(flushes_cross)
 END_TEST
 
 /* A flush that failed is not forgotten, whatever comes later. */
-START_TEST(lost)
+START_TEST(failed)
 {
 	node_run(BLOCK_WRITE, 0, 0, 4096);
 	driver.forced[BLOCK_FLUSH] = true;
 	driver.result[BLOCK_FLUSH] = -EIO;
 	ck_assert_int_eq(node_run(BLOCK_FLUSH, 0, 0, 0), -EIO);
-	ck_assert(node.block->lost);
+	ck_assert(node.block->flush_failed);
 	driver.result[BLOCK_FLUSH] = 0;
 	ck_assert(flush_reaches(0));
 	ck_assert(!flush_reaches(0));
-	ck_assert(node.block->lost);
+	ck_assert(node.block->flush_failed);
 	ck_assert_int_eq(node_close(), -EIO);
 	ck_assert_uint_eq(driver.closed, 1);
+}
+END_TEST
+
+/* What is lost stays so; flushes are tried for the sake of the rest. */
+START_TEST(lost)
+{
+	node_run(BLOCK_WRITE, 0, 0, 4096);
+	block_lose(node.block, -ENOSPC);
+	block_lose(node.block, -EIO);
+	ck_assert_uint_eq(capture_count("is lost"), 1);
+	ck_assert_uint_eq(capture_count("No space"), 1);
+	driver.started_n = 0;
+	ck_assert_int_eq(node_run(BLOCK_FLUSH, 0, 0, 0), -EIO);
+	ck_assert_int_eq(node_run(BLOCK_FLUSH, 0, 0, 0), -EIO);
+	ck_assert_uint_eq(driver.started_n, 2);
+	ck_assert_int_eq(node_run(BLOCK_WRITE, 0, 0, 4096), 4096);
+	ck_assert_int_eq(node_close(), -EIO);
 }
 END_TEST
 
@@ -251,6 +268,7 @@ Suite *suite_block_flush(void)
 	tcase_add_test(tc, write_ends_during_flush);
 	tcase_add_test(tc, write_in_flight);
 	tcase_add_test(tc, flushes_cross);
+	tcase_add_test(tc, failed);
 	tcase_add_test(tc, lost);
 	tcase_add_test(tc, lost_beside);
 	tcase_add_test(tc, close_flushes);

@@ -134,6 +134,27 @@ START_TEST(late_writes_grow)
 }
 END_TEST
 
+/* What the kernel kept and could not write is told of by every flush. */
+START_TEST(late_writes_fail)
+{
+	struct fuse_fsync_in in = { 0 };
+
+	restart(false, false, _i & 1);
+	driver.forced[BLOCK_WRITE] = true;
+	driver.result[BLOCK_WRITE] = -EIO;
+	ck_assert_int_eq(write_at(_i / 2, 0, 4096, 0), -EIO);
+	ck_assert_int_eq(
+		fake_ask(f, _i / 2, FUSE_FSYNC, &in, sizeof(in))->error, 0);
+	ck_assert_int_eq(write_at(_i / 2, 0, 4096, FUSE_WRITE_CACHE), -EIO);
+	ck_assert_uint_eq(capture_count("is lost"), 1);
+	driver.forced[BLOCK_WRITE] = false;
+	ck_assert_int_eq(write_at(_i / 2, 0, 4096, FUSE_WRITE_CACHE), 4096);
+	ck_assert_int_eq(
+		fake_ask(f, _i / 2, FUSE_FSYNC, &in, sizeof(in))->error, -EIO);
+	ck_assert_uint_eq(past_ends, 0);
+}
+END_TEST
+
 START_TEST(seeks)
 {
 	struct fuse_lseek_in in = { .whence = SEEK_DATA };
@@ -201,6 +222,7 @@ Suite *suite_cached(void)
 	tcase_add_loop_test(tc, late_writes, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, late_writes_without, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, late_writes_grow, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, late_writes_fail, 0, 2 * FAKE_WAYS);
 	tcase_add_loop_test(tc, seeks, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, teller, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, passthrough, 0, 2);
