@@ -59,6 +59,8 @@ build() {
   local dir=$1
   shift
   mkdir -p "$dir"
+  [ ! -e "$top/config.status" ] ||
+    die "there is a build in the source tree itself: make distclean there first"
   [ -x "$top/configure" ] && [ "$top/configure" -nt "$top/configure.ac" ] ||
     (cd "$top" && autoreconf -fi) >"$dir/build.log" 2>&1 ||
     { tail -n 30 "$dir/build.log" >&2; die "autoreconf failed"; }

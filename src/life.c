@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "cli/daemon.h"
+#include "cli/pidfile.h"
 #include "fuse/backing.h"
 #include "fuse/dev.h"
 #include "fuse/ring.h"
@@ -228,7 +229,7 @@ static void announce(struct life *l)
 	struct session *s = l->session;
 
 	log_trace(TRACE_LIFE, "ready");
-	if (l->options->pidfile && daemon_write_pidfile(l->options->pidfile)) {
+	if (l->options->pidfile && pidfile_write(l->options->pidfile)) {
 		session_break(s);
 		return;
 	}

@@ -17,6 +17,7 @@
 #include "cli/daemon.h"
 #include "cli/machine.h"
 #include "cli/options.h"
+#include "cli/pidfile.h"
 #include "cli/probe.h"
 #include "cli/version.h"
 #include "fuse/backing.h"
@@ -25,6 +26,9 @@
 #include "loop/log.h"
 
 #define SQES_MOST 1024u
+/* The exit statuses of mount(8). */
+#define MOUNT_USAGE 1
+#define MOUNT_FAILURE 32
 
 static struct session_config session_config(const struct options *o,
 					    const struct mount *m)
@@ -90,12 +94,24 @@ struct server {
 	struct session *session;
 };
 
+/* The source is the image as anybody would find it. */
+static int start_mount(struct server *srv, struct mount_options *mo)
+{
+	const struct options *o = srv->options;
+	char *image = realpath(o->image, NULL);
+	int ret;
+
+	mo->source = o->fsname ? o->fsname : image ? image : o->image;
+	ret = mount_start(&srv->mount, mo);
+	free(image);
+	return ret;
+}
+
 /* Mounts and serves; the image is open. Returns the exit status so far. */
 static int serve(struct server *srv, struct block *b)
 {
 	const struct options *o = srv->options;
 	struct mount_options mo = {
-		.source = o->fsname ? o->fsname : o->image,
 		.path = o->mountpoint,
 		.read_only = b->opt.read_only,
 		.flags = o->mount_flags,
@@ -104,14 +120,14 @@ static int serve(struct server *srv, struct block *b)
 	struct session_config cfg;
 	struct stat st;
 
-	if (!backing_permitted(b, o->passthrough, o->writeback_cache))
+	if (!backing_permitted(b, o->passthrough))
 		return EXIT_FAILURE;
 	/* Now: the image may be hidden by the mount. */
 	if (stat(o->image, &st))
 		clock_gettime(CLOCK_REALTIME, &st.st_mtim);
 	mo.mtime = st.st_mtim;
 	life_hold_signals(true);
-	if (mount_start(&srv->mount, &mo))
+	if (start_mount(srv, &mo))
 		return EXIT_FAILURE;
 	cfg = session_config(o, &srv->mount);
 	srv->session = session_new(&srv->loop, b, &cfg, srv->mount.fd);
@@ -179,7 +195,7 @@ static int run_server(const struct options *o, int ready_fd)
 	uring_exit(&srv.uring);
 	session_free(srv.session);
 	mount_finish(&srv.mount);
-	daemon_remove_pidfile();
+	pidfile_remove();
 	return status;
 }
 
@@ -205,6 +221,8 @@ static int run(const struct options *o)
 		break;
 	}
 	log_traces = o->traces;
+	if (o->pidfile && pidfile_check(o->pidfile))
+		return EXIT_FAILURE;
 	if (!o->foreground) {
 		ready_fd = daemon_fork();
 		if (ready_fd < 0)
@@ -234,6 +252,8 @@ int main(int argc, char **argv)
 	status = options_parse(&o, argc, argv);
 	if (!status)
 		status = run(&o);
+	if (o.as_helper && status)
+		status = status == EXIT_USAGE ? MOUNT_USAGE : MOUNT_FAILURE;
 	options_free(&o);
 	return status;
 }

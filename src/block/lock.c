@@ -82,7 +82,7 @@ static int conflict(const char *path, enum perm perm, bool used_by_them)
 			  path, perm_names[perm]);
 	else
 		log_warnx("%s: lock: another program has the image open and "
-			  "does not share '%s'; end it, or use --no-lock if "
+			  "lets no other one %s; end it, or use --no-lock if "
 			  "it cannot harm",
 			  path, perm_names[perm]);
 	return -EBUSY;

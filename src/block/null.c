@@ -28,7 +28,7 @@ static int null_open(struct block *b)
 	if (strncmp(arg, "size=", 5) || size_parse(arg + 5, &b->size) ||
 	    !b->size || b->size > INT64_MAX) {
 		log_warnx("%s: not understood; write null:size=SIZE, as in "
-			  "null:size=2G",
+			  "null:size=2G, up to 7E",
 			  b->opt.path);
 		return -EINVAL;
 	}

@@ -36,6 +36,16 @@ static int not_writable(const struct block *b)
 	return -errno;
 }
 
+/* Then --read-only helps. */
+static bool may_read(const char *path)
+{
+	int saved = errno;
+	bool may = !access(path, R_OK);
+
+	errno = saved;
+	return may;
+}
+
 static int open_host(struct raw *raw, struct stat *st)
 {
 	const struct block_options *opt = &raw->block->opt;
@@ -43,7 +53,10 @@ static int open_host(struct raw *raw, struct stat *st)
 
 	/* Before open(), which would wait for the other end of a pipe. */
 	if (stat(opt->path, st)) {
-		log_warn("%s: open", opt->path);
+		log_warn("%s: open%s", *opt->path ? opt->path : "''",
+			 errno == ENOTCONN ? " (a mount whose server is gone "
+					     "covers it; umount it)" :
+					     "");
 		return -errno;
 	}
 	if (check_kind(opt->path, st))
@@ -59,7 +72,8 @@ static int open_host(struct raw *raw, struct stat *st)
 		return -EBUSY;
 	}
 	if (raw->host_fd < 0 && !opt->read_only &&
-	    (errno == EACCES || errno == EROFS || errno == EPERM)) {
+	    (errno == EROFS || errno == EPERM ||
+	     (errno == EACCES && may_read(opt->path)))) {
 		return not_writable(raw->block);
 	}
 	if (raw->host_fd < 0 || fstat(raw->host_fd, st)) {
@@ -94,6 +108,12 @@ static int find_size(struct raw *raw, const struct stat *st)
 	if (raw->device && b->opt.growable) {
 		log_warnx("%s: a block device cannot grow; leave --growable "
 			  "out",
+			  b->opt.path);
+		return -EINVAL;
+	}
+	if (!bytes && raw->device) {
+		log_warnx("%s: the device is empty; is something attached to "
+			  "it?",
 			  b->opt.path);
 		return -EINVAL;
 	}

@@ -3,16 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/daemon.h"
 #include "loop/log.h"
-
-static char *pidfile; /* absolute; NULL: there is none */
 
 static void wait_and_exit(pid_t child, int fd)
 {
@@ -69,40 +65,4 @@ void daemon_ready(int fd)
 	if (write(fd, "", 1) != 1)
 		log_warn("background: telling the parent");
 	close(fd);
-}
-
-int daemon_write_pidfile(const char *path)
-{
-	FILE *f = fopen(path, "we");
-
-	bool ok = f && fprintf(f, "%ld\n", (long)getpid()) > 0;
-
-	if (f && fclose(f))
-		ok = false;
-	if (!ok) {
-		log_warn("%s: pidfile", path);
-		return -EIO;
-	}
-	pidfile = realpath(path, NULL); /* chdir() will come */
-	return 0;
-}
-
-/* Whoever was started meanwhile may have written its own. */
-static bool pidfile_is_ours(void)
-{
-	FILE *f = fopen(pidfile, "re");
-	long pid = 0;
-	bool ours = f && fscanf(f, "%ld", &pid) == 1 && pid == getpid();
-
-	if (f)
-		fclose(f);
-	return ours;
-}
-
-void daemon_remove_pidfile(void)
-{
-	if (pidfile && pidfile_is_ours())
-		unlink(pidfile);
-	free(pidfile);
-	pidfile = NULL;
 }

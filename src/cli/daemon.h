@@ -12,10 +12,4 @@ int daemon_fork(void);
 /* The file can be used: lets the parent go and the terminal with it. */
 void daemon_ready(int fd);
 
-/* Writes the process ID and a newline; 0 or -errno (logged). */
-int daemon_write_pidfile(const char *path);
-
-/* Removes it, if it was written. */
-void daemon_remove_pidfile(void);
-
 #endif

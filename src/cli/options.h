@@ -22,6 +22,7 @@ enum action {
 /* The strings are argv's, or live as long as the options. */
 struct options {
 	enum action action;
+	bool as_helper; /* called by mount(8), which has exit statuses of its own */
 	const char *image, *mountpoint;
 	bool read_only, foreground, growable, no_lock, writeback_cache;
 	const char *format;

@@ -43,10 +43,8 @@ static int read_init(struct fuse_init_in *init)
 	uint8_t buf[FUSE_MIN_PAYLOAD + 4096];
 	char data[128], map[64];
 	unsigned int uid = getuid(), gid = getgid();
-	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	int fd;
 
-	if (fd < 0)
-		return errno;
 	if (unshare(CLONE_NEWNS)) {
 		if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
 			return errno;
@@ -56,6 +54,10 @@ static int read_init(struct fuse_init_in *init)
 		snprintf(map, sizeof(map), "%u %u 1\n", gid, gid);
 		write_text("/proc/self/gid_map", map);
 	}
+	/* Not before: it must be of the namespace that it is mounted in. */
+	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
 	/* Or else all would see what is mounted here. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return errno;

@@ -27,6 +27,12 @@ static const struct {
 	{ "nosuid", 0, 0 },
 	{ "dev", 0, 0 },
 	{ "nodev", 0, 0 },
+	{ "symfollow", 0, 0 }, /* and no links in it */
+	{ "nosymfollow", 0, 0 },
+	{ "mand", 0, 0 }, /* which Linux has no more */
+	{ "nomand", 0, 0 },
+	{ "iversion", MS_I_VERSION, 0 },
+	{ "noiversion", 0, MS_I_VERSION },
 	{ "silent", MS_SILENT, 0 },
 	{ "loud", 0, MS_SILENT },
 	{ "exec", 0, MS_NOEXEC },

@@ -29,7 +29,7 @@
 #include "fuse/backing.h"
 #include "loop/log.h"
 
-bool backing_permitted(struct block *b, enum passthrough mode, bool writeback)
+bool backing_permitted(struct block *b, enum passthrough mode)
 {
 	const char *why = NULL;
 
@@ -40,8 +40,6 @@ bool backing_permitted(struct block *b, enum passthrough mode, bool writeback)
 	else if (!b->opt.read_only && !b->opt.growable)
 		why = "writes past the end would extend the image; it takes "
 		      "--read-only or --growable";
-	else if (writeback)
-		why = "it excludes --writeback-cache";
 	if (why)
 		log_warnx("%s: --passthrough=on: %s", b->opt.path, why);
 	return !why;

@@ -8,7 +8,7 @@
  * Whether --passthrough=@mode may be followed for @b; false, and one line, if
  * it says "on" and its rules cannot hold.
  */
-bool backing_permitted(struct block *b, enum passthrough mode, bool writeback);
+bool backing_permitted(struct block *b, enum passthrough mode);
 
 /* Is it to be asked for? */
 bool backing_wanted(const struct session *s);

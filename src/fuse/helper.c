@@ -72,45 +72,80 @@ static char *build_options(const struct mount_options *opt, bool others)
 	return text;
 }
 
-static void run_helper(int sock, const char *options, const char *path,
-		       bool quiet)
+static void run_helper(int sock, int err, const char *options,
+		       const char *path)
 {
 	char number[16];
-	int null;
 
 	snprintf(number, sizeof(number), "%d", sock);
 	setenv("_FUSE_COMMFD", number, 1);
 	fcntl(sock, F_SETFD, 0);
-	if (quiet) {
-		null = open("/dev/null", O_WRONLY);
-		dup2(null, STDERR_FILENO);
-	}
+	dup2(err, STDERR_FILENO);
 	execlp(HELPER, HELPER, "-o", options, "--", path, (char *)NULL);
 	_exit(127);
 }
 
-int helper_mount(const struct mount_options *opt, const char *path,
-		 bool others, bool quiet)
+/* The first line of what it says, without its name. */
+static void hear(int fd, char says[HELPER_SAYS])
 {
-	char *options = build_options(opt, others);
-	int sock[2], fd = -ENOMEM;
-	pid_t pid;
+	static const char name[] = HELPER ": ";
+	size_t used = 0;
+	ssize_t n;
 
-	if (!options)
-		return -ENOMEM;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock)) {
-		free(options);
-		return -errno;
+	while (used < HELPER_SAYS - 1) {
+		n = read(fd, says + used, HELPER_SAYS - 1 - used);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		used += (size_t)n;
 	}
-	pid = fork();
+	says[used] = 0;
+	says[strcspn(says, "\n")] = 0;
+	if (!strncmp(says, name, sizeof(name) - 1))
+		memmove(says, says + sizeof(name) - 1,
+			strlen(says + sizeof(name) - 1) + 1);
+}
+
+/* Runs it between a socket and a pipe; returns what receive_fd() does. */
+static int talk(const char *options, const char *path, const int sock[2],
+		const int err[2], char says[HELPER_SAYS])
+{
+	pid_t pid = fork();
+	int fd = -ENOMEM;
+
 	if (!pid)
-		run_helper(sock[0], options, path, quiet);
+		run_helper(sock[0], err[1], options, path);
 	close(sock[0]);
+	close(err[1]);
 	if (pid > 0) {
 		fd = receive_fd(sock[1]);
+		hear(err[0], says);
 		waitpid(pid, NULL, 0);
 	}
 	close(sock[1]);
+	close(err[0]);
+	return fd;
+}
+
+int helper_mount(const struct mount_options *opt, const char *path,
+		 bool others, char says[HELPER_SAYS])
+{
+	char *options = build_options(opt, others);
+	int sock[2], err[2], fd = -ENOMEM;
+
+	*says = 0;
+	if (!options)
+		return -ENOMEM;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock)) {
+		fd = -errno;
+	} else if (pipe2(err, O_CLOEXEC)) {
+		fd = -errno;
+		close(sock[0]);
+		close(sock[1]);
+	} else {
+		fd = talk(options, path, sock, err, says);
+	}
 	free(options);
 	if (fd >= 0)
 		fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);

@@ -4,12 +4,14 @@
 
 #include "fuse/mount.h"
 
+#define HELPER_SAYS 256
+
 /*
- * Mounts at @path; returns the opened /dev/fuse or -errno. The helper says on
- * stderr what is wrong, unless @quiet.
+ * Mounts at @path; returns the opened /dev/fuse or -errno. Then @says is what
+ * the helper says is wrong, one line without its name; empty if there is none.
  */
 int helper_mount(const struct mount_options *opt, const char *path,
-		 bool others, bool quiet);
+		 bool others, char says[HELPER_SAYS]);
 
 /* Unmounts; returns 0 or an errno. Waits. */
 int helper_umount(const char *path, bool lazy);

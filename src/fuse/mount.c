@@ -62,8 +62,8 @@ static int refuse_second(const struct mount *m)
 
 	if (!mountinfo_find(m->path, &info) || !info.is_rawfuse)
 		return 0;
-	log_warnx("%s: mount: a rawfuse mount is there already; umount %s "
-		  "first",
+	log_warnx("%s: mount: a rawfuse mount is there already, or what one that "
+		  "was killed has left; umount %s first",
 		  m->path, m->path);
 	return -EBUSY;
 }
@@ -171,8 +171,11 @@ static int mount_directly(struct mount *m, const struct mount_options *opt,
 	if (m->fd < 0) {
 		if (errno == EACCES || errno == EPERM)
 			return -EPERM;
-		log_warn("/dev/fuse: open (does the container have the device? "
-			 "modprobe fuse?)");
+		log_warn("/dev/fuse: open%s",
+			 errno == ENOENT || errno == ENODEV || errno == ENXIO ?
+				 " (does the container have the device? "
+				 "modprobe fuse?)" :
+				 "");
 		return -errno;
 	}
 	m->others = opt->others != MOUNT_OTHERS_OFF;
@@ -188,23 +191,24 @@ static int mount_directly(struct mount *m, const struct mount_options *opt,
 
 static int mount_by_helper(struct mount *m, const struct mount_options *opt)
 {
+	char says[HELPER_SAYS];
+
 	m->by_helper = true;
 	m->others = opt->others != MOUNT_OTHERS_OFF;
-	/* What fails with others let in is tried without, quietly. */
-	m->fd = helper_mount(opt, m->path, m->others,
-			     opt->others == MOUNT_OTHERS_AUTO);
+	m->fd = helper_mount(opt, m->path, m->others, says);
+	/* What fails with others let in is tried without. */
 	if (m->fd < 0 && opt->others == MOUNT_OTHERS_AUTO) {
 		m->others = false;
-		m->fd = helper_mount(opt, m->path, false, false);
+		m->fd = helper_mount(opt, m->path, false, says);
 	}
 	if (m->fd >= 0)
 		return 0;
-	log_warnx("%s: mount: not permitted: it takes root (CAP_SYS_ADMIN), or "
-		  "fusermount3 of the package fuse3%s",
-		  m->path,
-		  opt->others == MOUNT_OTHERS_ON ?
-			  " and user_allow_other in /etc/fuse.conf" :
-			  "");
+	if (*says)
+		log_warnx("%s: mount: by fusermount3: %s", m->path, says);
+	else
+		log_warnx("%s: mount: not permitted: it takes root "
+			  "(CAP_SYS_ADMIN), or fusermount3 of the package fuse3",
+			  m->path);
 	return m->fd;
 }
 

@@ -64,6 +64,11 @@ permission() {
 	refuses 1 "$image: .*Permission denied" "$image" "$dir/theirs/f"
 	chmod 644 "$image"
 	refuses 1 "$image: .*Permission denied.*--read-only|$image: .*read-only.*Permission denied" "$image" "$dir/theirs/f"
+	# What fusermount3 says is in our line.
+	: >"$dir/root's"
+	! have_tool fusermount3 ||
+		refuses 1 "root's: mount: by fusermount3: [a-z]" -r "$image" "$dir/root's"
+	rm "$dir/root's"
 	chmod 700 "$dir"
 	refuses 1 "$image: .*Permission denied" -r "$image" "$dir/theirs/f"
 	AS=(env)
@@ -129,6 +134,9 @@ words() {
 	refuses 2 "cache: 'none'" --cache=none "$image" "$file"
 	refuses 2 "allow-other: 'yes'" --allow-other=yes "$image" "$file"
 	refuses 2 "trace: 'foo'" --trace=foo "$image" "$file"
+	refuses 2 "trace: ''" --trace= "$image" "$file"
+	refuses 2 "fsname: .*empty" --fsname= "$image" "$file"
+	refuses 2 "pidfile: .*empty" -o pidfile= "$image" "$file"
 	refuses 2 "trace: 'fuse,foo'" -d fuse,foo "$image" "$file"
 	refuses 2 "'bogus'" -o bogus "$image" "$file"
 	refuses 2 "'bogus'" -o ro,bogus=1,io_uring=on "$image" "$file"
@@ -161,15 +169,51 @@ disagreement() {
 arguments() {
 	refuses 2 "too few"
 	refuses 2 "too few" "$image"
-	refuses 2 "surplus" "$image" "$file" surplus
+	refuses 2 "surplus: .*too many" "$image" "$file" surplus
 	refuses 2 "surplus" "$image" "$file" surplus more
+}
+
+# Each insists on what the other rules out.
+together() {
+	refuses 2 "zero-copy=on.*io-uring=off" --zero-copy=on --io-uring=off "$image" "$file"
+	refuses 2 "zero-copy=on.*buffer-pool=off" --zero-copy=on --buffer-pool=off "$image" "$file"
+	refuses 2 "cpu=follow.*io-uring=off" -o cpu=follow,io_uring=off "$image" "$file"
+	refuses 2 "passthrough=on.*writeback-cache" --passthrough=on --growable \
+		--writeback-cache "$image" "$file"
+	# What is no qcow2 image would be exported as it is.
+	refuses 1 "disk.img: --snapshot: .*raw" --snapshot=monday "$image" "$file"
+	refuses 1 "null:: --snapshot: .*null" --snapshot=monday null: "$file"
+}
+
+# What is there and no pidfile, an image above all, is left alone.
+pidfiles() {
+	cp "$image" "$dir/copy"
+	refuses 1 "disk.img: pidfile: something else" --pidfile="$image" "$image" "$file"
+	succeed cmp "$image" "$dir/copy"
+	say "12 apples" >"$dir/victim"
+	refuses 1 "victim: pidfile: something else" --pidfile="$dir/victim" "$image" "$file"
+	expect "12 apples" cat "$dir/victim"
+	refuses 1 "$dir: pidfile: something else" --pidfile="$dir" "$image" "$file"
+	# The mountpoint, which only this process could open.
+	refuses 1 "disk.raw: pidfile: .*busy" --pidfile="$file" "$image" "$file"
+	: >"$file"
+	refuses 1 "disk.raw: pidfile: .*busy" --pidfile="$file" "$image" "$file"
+	rm "$file"
+	# Another one's, which it may have left.
+	say 1 >"$dir/victim"
+	mount_rawfuse "$image" "$file"
+	"$RAWFUSE" --pidfile="$dir/victim" null: "$file" 2>"$dir/err" &&
+		fail "mounted twice"
+	unmount_rawfuse "$file"
+	expect 1 cat "$dir/victim"
+	rm -f "$dir/log" "$dir/victim" "$dir/copy"
+	log=
 }
 
 # After the mount is there already.
 late_failures() {
 	refuses 1 "$dir/none/pid: " --pidfile="$dir/none/pid" "$image" "$file"
 	: >"$file"
-	refuses 1 "$dir: " --pidfile="$dir" "$image" "$file"
 	refuses 1 "$dir/none/pid: " -f --pidfile="$dir/none/pid" "$image" "$file"
 	rm "$file"
 }
@@ -179,10 +223,11 @@ helper() {
 	ln -s "$RAWFUSE" "$dir/sbin/mount.fuse.rawfuse"
 	local real=$RAWFUSE
 	RAWFUSE=$dir/sbin/mount.fuse.rawfuse
-	refuses 2 "'bogus'" "$image" "$file" -o rw,bogus
-	refuses 2 "-Z" "$image" "$file" -Z
-	refuses 2 "too few" "$image"
-	refuses 1 "none: " "$dir/none" "$file" -o ro
+	# Its exit statuses are those of mount(8).
+	refuses 1 "'bogus'" "$image" "$file" -o rw,bogus
+	refuses 1 "-Z" "$image" "$file" -Z
+	refuses 1 "too few" "$image"
+	refuses 32 "none: " "$dir/none" "$file" -o ro
 	RAWFUSE=$real
 	rm -r "$dir/sbin"
 }
@@ -198,6 +243,8 @@ words
 disagreement
 arguments
 each_transport mounted_already
+together
+pidfiles
 late_failures
 helper
 finish

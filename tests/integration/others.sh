@@ -92,6 +92,11 @@ unprivileged() {
 		chmod 666 /dev/fuse
 	fi
 	RUN=(setpriv --reuid $USER1 --regid $USER1 --clear-groups)
+	# A user namespace is enough to ask the kernel.
+	if "${RUN[@]}" unshare -Urm true 2>/dev/null; then
+		"${RUN[@]}" "$RAWFUSE" --probe >"$dir/out" || fail "--probe failed"
+		grep -q '^FUSE ABI *7' "$dir/out" || fail "--probe: $(<"$dir/out")"
+	fi
 	start_theirs "$theirs/disk.img" "$theirs/disk.raw"
 	expect fuse.rawfuse findmnt -n -o FSTYPE --mountpoint "$theirs/disk.raw"
 	[[ $(connection_of "$theirs/disk.raw") == [0-9]* ]] || fail "not mounted"

@@ -116,8 +116,6 @@ flushing() {
 refusals() {
 	make_image disk.img 1M
 	refused 'takes --read-only or --growable' --passthrough=on "$image" "$file"
-	refused 'excludes --writeback-cache' --passthrough=on --growable \
-		--writeback-cache "$image" "$file"
 	refused 'raw image in a regular file' --passthrough=on null: "$file"
 	if unshare -rm true 2>/dev/null; then
 		RUN=(env unshare -rm)
