@@ -284,6 +284,13 @@ static void on_ready(struct session *s)
 {
 	struct life *l = s->arg;
 
+	/* By /dev/fuse a request does not tell its CPU. */
+	if (l->cpu->mode == CPU_FOLLOW && !s->by_uring) {
+		log_warnx("--cpu=follow: it takes requests by io_uring "
+			  "(--cpu=auto would go on without)");
+		session_break(s);
+		return;
+	}
 	/* Two requests: one is read while the other is copied. */
 	mount_read_ahead(l->mount, 2 * (s->cfg.max_write >> 10));
 	l->mount->keeps_writes = s->writeback;

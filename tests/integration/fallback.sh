@@ -74,6 +74,13 @@ parameter_off() {
 	before_mount
 	falls_back 'enable_uring is off'
 	[[ -z $OFF_SAID ]] || fail "off said '$OFF_SAID'"
+	# Who insists on what /dev/fuse cannot tell is refused.
+	before_mount
+	transport=auto
+	start_rawfuse --cpu=follow "$image" "$file"
+	wait_daemon 1
+	after_mount
+	check_log 'cpu=follow: '
 	before_mount() { :; }
 	after_mount() { :; }
 }
