@@ -34,7 +34,8 @@ go_on() {
 end_lower() {
 	daemon=$lower
 	mv "$dir/pid.lower" "$dir/pid"
-	succeed umount "$dir/lower.raw"
+	# A ring lets its files go a little after its process.
+	wait_until "the lower mount is free" umount "$dir/lower.raw" 2>"$dir/err"
 	wait_until "the lower one has ended" is_gone "$lower"
 	wait "$lower" || fail "the lower one ended with $?"
 	rm -f "$dir/pid" "$dir/lower.img"
