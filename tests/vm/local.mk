@@ -4,7 +4,7 @@
 # machines with many possible CPUs.
 
 EXTRA_DIST += \
-	tests/vm/apt.sh tests/vm/cpus.sh tests/vm/emulator.sh \
+	tests/vm/apt.sh tests/vm/cost.sh tests/vm/cpus.sh tests/vm/emulator.sh \
 	tests/vm/guest.sh tests/vm/image.sh tests/vm/init \
 	tests/vm/kernel.sh tests/vm/kernels tests/vm/modes tests/vm/modules.sh \
 	tests/vm/run.sh tests/vm/smoke.sh tests/vm/tests
