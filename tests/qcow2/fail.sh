@@ -57,6 +57,12 @@ one cluster_size=4k smallcompressed ''
 one cluster_size=4k,data_file=DATA small ''
 one compat=0.10,cluster_size=1k smallqcow 'metadata-cache=1k'
 one cluster_size=64k,extended_l2=on smallsnap 'depth=24'
+# A device, which ends within a cluster.
+one cluster_size=4k small 'resize=6 growable=1 max-size=3M device=100864'
+one cluster_size=64k smallsnap 'device=494080'
+one cluster_size=1k,refcount_bits=64 smallraw \
+	'resize=5 growable=1 max-size=3M device=200192'
+size=1050112 one cluster_size=4k,data_file=DATA smalldata 'device=512'
 echo "$passed passed, $failed failed, $skipped skipped;" \
 	"$runs runs with a failure each"
 [ $failed = 0 ]

@@ -339,6 +339,7 @@ static int mem_open(struct block *b)
 		return -ENOENT;
 	b->state = f;
 	b->size = f->size;
+	b->opt.growable &= !memdisk.devices;
 	f->opened++;
 	return 0;
 }

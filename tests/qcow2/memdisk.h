@@ -31,6 +31,7 @@ struct memdisk {
 	unsigned int count;
 	bool no_host; /* files that were not added do not exist */
 	bool in_order; /* complete in the order of submission */
+	bool devices; /* files keep their size, as block devices do */
 	uint64_t max_size; /* of a file; 0: 1 GiB */
 	uint64_t now;
 	struct rng rng;

@@ -87,6 +87,7 @@ make_image() {
 		case $word in
 		fill) fill 1 qcow2 img ;;
 		small) fill_small 1 img ;;
+		smalldata) fill_small 1 img && truncate -s $size data ;;
 		smallsnap)
 			fill_small 1 img && qemu-img snapshot -c s1 img &&
 				fill_small 20 img &&

@@ -27,6 +27,7 @@ static const char usage[] =
 	"  seed=1 ops=60 depth=8 cluster=64k points=0 (0: every I/O)\n"
 	"  resize=0 growable=0 max-size=SIZE max-len=SIZE flush=10\n"
 	"  metadata-cache=0 only=I/O format=qcow2 verbose=0\n"
+	"  device=0 (bytes behind the image; then the files keep their size)\n"
 	"  unseen=30 (percent of READs and WRITEs whose bytes have no address)\n";
 
 #define AREA (8u << 20) /* bytes a request may have */
@@ -37,6 +38,7 @@ struct fail {
 	struct uring uring;
 	struct memfile start[MEMDISK_FILES]; /* as they were */
 	unsigned int files;
+	uint64_t device;
 	uint64_t points, only, runs, guest_errors, not_opened, not_closed;
 	uint64_t at, bad;
 	int with; /* errno, or 0: a short write */
@@ -122,6 +124,7 @@ static void put_back(struct fail *f)
 	unsigned int i;
 
 	memdisk_reset(f->ops.seed);
+	memdisk.devices = f->device;
 	for (i = 0; i < f->files; i++)
 		memdisk_put(f->start[i].path, f->start[i].data,
 			    f->start[i].size);
@@ -183,13 +186,13 @@ static uint64_t run(struct fail *f)
 		return memdisk.ios;
 	}
 	ops_init(&ops, b, &m, &f->ops);
-	ops.opt.faults = f->at != 0;
+	ops.opt.faults = f->at != 0 || f->device;
 	ops_run(&ops);
 	/* On with the service: no error any more, if it is all over. */
-	ops.opt.faults = f->at && !is_over(f);
+	ops.opt.faults = (f->at && !is_over(f)) || f->device;
 	ops.opt.count += 40;
 	ops_run(&ops);
-	if (!ops.opt.faults)
+	if (!f->at || is_over(f))
 		ops_verify(&ops);
 	f->guest_errors += ops.errors_seen;
 	ret = block_close(b);
@@ -247,6 +250,8 @@ static bool set(struct fail *f, const char *name, uint64_t n)
 		f->ops.max_len = (uint32_t)n;
 	else if (!strcmp(name, "metadata-cache"))
 		f->open.metadata_cache = n;
+	else if (!strcmp(name, "device"))
+		f->device = n;
 	else if (!strcmp(name, "points"))
 		f->points = n;
 	else if (!strcmp(name, "only"))
@@ -324,6 +329,7 @@ int main(int argc, char **argv)
 		memfile_write(&f.start[i], memdisk.files[i].data,
 			      memdisk.files[i].size, 0);
 	}
+	memfile_truncate(&f.start[0], f.start[0].size + f.device);
 	run_all(&f);
 	printf("%" PRIu64 " runs, %" PRIu64 " requests failed, %" PRIu64
 	       " not opened, %" PRIu64 " closed with an error, %" PRIu64

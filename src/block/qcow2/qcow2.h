@@ -522,6 +522,8 @@ void qcow2_free_check(struct qcow2 *q);
 /* alloc.c: takes up to @want contiguous clusters; QCOW2_WAIT or -errno. */
 int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 		uint64_t *host, uint64_t *got);
+/* How many clusters the file may have. */
+uint64_t qcow2_max_clusters(const struct qcow2 *q);
 /* The slice with the refcount of a cluster, its index there; to change. */
 int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
 			 uint64_t cluster, struct qcow2_slice **slice,
