@@ -307,7 +307,7 @@ struct qcow2 {
 	struct block *file, *data, *backing; /* data may be file */
 	char *backing_path, *data_path, *backing_format;
 	uint64_t device, inode; /* of the image's own file */
-	unsigned int warnings; /* about corruption, when read-only */
+	unsigned int warnings; /* lines about damage so far */
 
 	/* The header: */
 	uint8_t *header; /* its first sector, as it is to be on disk */
