@@ -302,6 +302,12 @@ START_TEST(empty_file)
 	ck_assert_ptr_null(node.block);
 	ck_assert_uint_eq(capture_count("empty"), 1);
 	node_close();
+	opt.below = opt.read_only = true; /* nothing to back an image with */
+	node_open(&opt, false);
+	ck_assert_ptr_nonnull(node.block);
+	ck_assert_int_eq(node_run(BLOCK_READ, 0, 0, 4096), 0);
+	node_close();
+	opt.below = opt.read_only = false;
 	opt.growable = true;
 	node_open(&opt, false);
 	ck_assert_ptr_nonnull(node.block);
