@@ -135,6 +135,23 @@ full_qcow2() {
 	wait_until "the loop device is free" loop_is_free
 }
 
+# An image that was not closed: its refcounts are rebuilt on the device.
+dirty_qcow2() {
+	truncate -s 8M "$backing"
+	loop=$(losetup --find --show "$backing") || skip "no loop device"
+	create -o cluster_size=4096,lazy_refcounts=on "$loop" 100M
+	(ulimit -c 0 && qemu-io -f qcow2 -c "write -P 7 0 2M" -c flush \
+		-c abort "$loop") >/dev/null 2>&1
+	[[ $(qemu-img check "$loop" 2>&1) == *ERROR* ]] || fail "not dirty"
+	mount_rawfuse --format=qcow2 "$loop" "$file"
+	expect yes fileop "$file" is 0 4096 7
+	expect 4096 fileop "$file" pwrite $((50 << 20)) 4096 7
+	unmount_rawfuse "$file" "refcounts are rebuilt"
+	succeed qemu-img check -q -f qcow2 "$loop"
+	losetup -d "$loop"
+	wait_until "the loop device is free" loop_is_free
+}
+
 # A data file that is a device of the disk's size, not of whole clusters.
 data_file() {
 	local size=$((1 << 20 | 1536))
@@ -166,6 +183,7 @@ run() {
 	read_only_device
 	if have_tool qemu-img && have_tool qemu-io; then
 		full_qcow2
+		dirty_qcow2
 		data_file
 	else
 		skip_part "qcow2 on a device: qemu-img or qemu-io is not installed"

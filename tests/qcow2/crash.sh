@@ -86,6 +86,9 @@ list_images() {
 		one 'cluster_size=4k' small "device=$n $r"
 	done
 	one 'cluster_size=512,refcount_bits=64' smallraw "device=20480 $r"
+	for n in '' 'device=14848'; do
+		one 'cluster_size=4k,lazy_refcounts=on' smalldirty "$n"
+	done
 	one 'cluster_size=1k' smallsnap "device=100864 $r"
 	one 'cluster_size=64k' smallsnap 'device=494080'
 	size=1050112 one 'cluster_size=4k,data_file=DATA' smalldata \
@@ -94,7 +97,7 @@ list_images() {
 
 jobs=${Q2_JOBS:-$(nproc)}
 [ -n "${Q2_ONLY:-}" ] && jobs=1
-images=46
+images=48
 runs=2
 points=$((total / images / runs / 2)) # of each of two rounds
 if [ $points -gt 2000 ]; then

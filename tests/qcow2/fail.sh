@@ -62,6 +62,7 @@ one cluster_size=4k small 'resize=6 growable=1 max-size=3M device=100864'
 one cluster_size=64k smallsnap 'device=494080'
 one cluster_size=1k,refcount_bits=64 smallraw \
 	'resize=5 growable=1 max-size=3M device=200192'
+one cluster_size=4k,lazy_refcounts=on smalldirty 'device=14848'
 size=1050112 one cluster_size=4k,data_file=DATA smalldata 'device=512'
 echo "$passed passed, $failed failed, $skipped skipped;" \
 	"$runs runs with a failure each"
