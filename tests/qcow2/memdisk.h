@@ -40,6 +40,7 @@ struct memdisk {
 	/* Failures: I/Os are counted from 1; 0: none. */
 	uint64_t ios, fail_at, fail_count;
 	int fail_with; /* errno; 0: a short write */
+	bool spare_reads; /* that is, those do not fail */
 	uint64_t failed;
 	uint64_t outside; /* writes behind max_size */
 	uint64_t bounced;

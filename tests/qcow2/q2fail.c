@@ -28,6 +28,7 @@ static const char usage[] =
 	"  resize=0 growable=0 max-size=SIZE max-len=SIZE flush=10\n"
 	"  metadata-cache=0 only=I/O format=qcow2 verbose=0\n"
 	"  device=0 (bytes behind the image; then the files keep their size)\n"
+	"  reads=0 (1: READs below do not fail, so those above must not)\n"
 	"  unseen=30 (percent of READs and WRITEs whose bytes have no address)\n";
 
 #define AREA (8u << 20) /* bytes a request may have */
@@ -175,6 +176,7 @@ static uint64_t run(struct fail *f)
 	memdisk.fail_at = f->at;
 	memdisk.fail_count = f->count;
 	memdisk.fail_with = f->with;
+	memdisk.spare_reads = f->ops.reads_work;
 	f->runs++;
 	b = block_open(&f->uring, &f->open);
 	if (!b) {
@@ -210,7 +212,7 @@ static uint64_t run(struct fail *f)
 static void run_all(struct fail *f)
 {
 	static const int kinds[] = { EIO, ENOSPC, 0 };
-	static const uint64_t counts[] = { 1, 1, 1, 4, 30 };
+	static const uint64_t counts[] = { 1, 1, 1, 4, 30, 1000000 };
 	uint64_t ios, step = 1, k, n = 0;
 
 	f->at = 0;
@@ -222,7 +224,7 @@ static void run_all(struct fail *f)
 	for (k = 1; k <= ios; k += step, n++) {
 		f->at = k;
 		f->with = kinds[n % 3];
-		f->count = counts[n / 3 % 5];
+		f->count = counts[n / 3 % 6];
 		if (!f->only || f->only == k)
 			run(f);
 	}
@@ -256,6 +258,8 @@ static bool set(struct fail *f, const char *name, uint64_t n)
 		f->points = n;
 	else if (!strcmp(name, "only"))
 		f->only = n;
+	else if (!strcmp(name, "reads"))
+		f->ops.reads_work = n;
 	else if (!strcmp(name, "unseen"))
 		f->ops.unseen = (unsigned int)n;
 	else if (!strcmp(name, "verbose"))

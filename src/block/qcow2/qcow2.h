@@ -127,12 +127,14 @@ struct qcow2_cache {
 	uint32_t slice_size; /* bytes */
 	unsigned int count, buckets;
 	unsigned int dirty; /* how many are */
+	unsigned int bound; /* dirty, or in a writeback */
 	unsigned int unsettled; /* loading or fresh */
 	struct qcow2_slice *slices;
 	struct qcow2_slice **hash;
 	struct qcow2_slice *newest, *oldest;
 	uint8_t *memory;
-	struct qcow2_queue no_room;
+	struct qcow2_queue no_room; /* to look at another slice */
+	struct qcow2_queue too_dirty; /* to change another one */
 };
 
 /* An L2 entry; what has no subclusters is one subcluster. */
@@ -474,6 +476,8 @@ int qcow2_slice_get_writable(struct qcow2_cache *c, uint64_t offset,
 			     struct qcow2_job *job, struct qcow2_slice **slice);
 void qcow2_slice_dirty(struct qcow2_slice *s);
 void qcow2_slice_clean(struct qcow2_slice *s);
+/* The writeback that it was in is over. */
+void qcow2_slice_settle(struct qcow2_slice *s, int error);
 /* What is cached of these bytes is forgotten; it must not be dirty. */
 void qcow2_cache_drop(struct qcow2_cache *c, uint64_t offset, uint64_t length);
 

@@ -59,15 +59,14 @@ static void thaw(struct qcow2_cache *c, int error)
 
 		if (!s->in_writeback)
 			continue;
-		s->in_writeback = false;
-		if (error)
-			qcow2_slice_dirty(s);
+		qcow2_slice_settle(s, error);
 		if (s->frozen) {
 			s->frozen = false;
 			qcow2_wake(&s->waiters, 0);
 		}
 	}
-	qcow2_wake(&c->no_room, error);
+	qcow2_wake(&c->no_room, 0);
+	qcow2_wake(&c->too_dirty, error);
 }
 
 static void end(struct qcow2 *q)
