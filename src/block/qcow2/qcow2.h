@@ -440,6 +440,8 @@ void qcow2_wake(struct qcow2_queue *queue, int error);
 void qcow2_wake_starter(struct qcow2_queue *queue, int error);
 void qcow2_job_init(struct qcow2 *q, struct qcow2_job *job,
 		    void (*step)(struct qcow2_job *job));
+/* What a request to a node below ended in: 0, or -errno. */
+int qcow2_io_error(const struct block_req *req);
 /* Lets @job wait for a request to @b; its result is job->child.result. */
 void qcow2_child(struct qcow2_job *job, struct block *b, enum block_type type,
 		 void *buf, uint64_t length, uint64_t offset);
