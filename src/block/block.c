@@ -186,7 +186,12 @@ static int check(const struct block *b, struct block_req *req)
 	case BLOCK_WRITE:
 		if (!req->length)
 			return 0;
-		return b->opt.growable ? 1 : clamp(b, req, -ENOSPC);
+		if (b->opt.growable)
+			return 1;
+		/* The node above has no use for a part of a table. */
+		if (b->opt.below && req->offset + req->length > b->size)
+			return -ENOSPC;
+		return clamp(b, req, -ENOSPC);
 	case BLOCK_DISCARD:
 		return clamp(b, req, 0);
 	case BLOCK_ZERO:

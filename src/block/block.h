@@ -121,7 +121,7 @@ struct block_options {
 	bool probed; /* the format was guessed, not said: trust less */
 	const struct block_chain *chain; /* only while it opens */
 	struct bounce *bounce; /* the caller's; NULL: no request is unseen */
-	bool below; /* another node is its caller */
+	bool below; /* another node is its caller: a WRITE is whole or fails */
 };
 
 struct block_list {

@@ -73,7 +73,8 @@ static void rw_done(struct op *op, int res, unsigned int flags)
 		return;
 	}
 	if (res <= 0) {
-		if (req->moved && req->type == BLOCK_WRITE)
+		if (req->moved && req->type == BLOCK_WRITE &&
+		    !raw->block->opt.below)
 			block_complete(req, (int64_t)req->moved);
 		else if (res < 0)
 			block_complete(req, res);

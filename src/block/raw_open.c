@@ -117,7 +117,8 @@ static int find_size(struct raw *raw, const struct stat *st)
 			  b->opt.path);
 		return -EINVAL;
 	}
-	if (!bytes && !b->opt.growable) {
+	/* An empty backing file is one that has nothing. */
+	if (!bytes && !b->opt.growable && !b->opt.below) {
 		log_warnx("%s: it is empty; give it a size (truncate -s SIZE "
 			  "%s), or use --growable",
 			  b->opt.path, b->opt.path);

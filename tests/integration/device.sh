@@ -94,6 +94,85 @@ read_only_device() {
 	wait_until "the loop device is free" loop_is_free
 }
 
+# is_written OFFSET...: 4 KiB of 7 are at each, also when it is opened anew.
+is_written() {
+	local at
+	for at; do
+		expect yes fileop "$file" is "$at" 4096 7
+	done
+	unmount_rawfuse "$file"
+	succeed qemu-img check -q -f qcow2 "$loop"
+	mount_rawfuse --format=qcow2 "$loop" "$file"
+	for at; do
+		expect yes fileop "$file" is "$at" 4096 7
+	done
+}
+
+# A qcow2 image on a device that ends within a cluster, and is full: what a
+# write does not report as failed is there.
+full_qcow2() {
+	local used at=0 got written=()
+	truncate -s $((2000 * 4096 + 2048)) "$backing"
+	loop=$(losetup --find --show "$backing") || skip "no loop device"
+	for used in 7968 7964 7900; do
+		create -o cluster_size=4096 "$loop" 100M
+		succeed qemu-io -f qcow2 -c "write 0 ${used}k" "$loop" >/dev/null
+		mount_rawfuse --format=qcow2 "$loop" "$file"
+		written=()
+		fileop "$file" truncate $((1000 << 20)) >/dev/null
+		for at in $((900 << 20)) $((50 << 20)) {9003008..9125888..4096}; do
+			got=$(fileop "$file" pwrite "$at" 4096 7)
+			[[ $got == ENOSPC ]] && continue
+			[[ $got == 4096 ]] || fail "a write gave $got"
+			written+=("$at")
+		done
+		expect ENOSPC fileop "$file" pwrite $((60 << 20)) 4096 7
+		expect 0 fileop "$file" fsync
+		is_written "${written[@]}"
+		unmount_rawfuse "$file"
+	done
+	losetup -d "$loop"
+	wait_until "the loop device is free" loop_is_free
+}
+
+# An image that was not closed: its refcounts are rebuilt on the device.
+dirty_qcow2() {
+	truncate -s 8M "$backing"
+	loop=$(losetup --find --show "$backing") || skip "no loop device"
+	create -o cluster_size=4096,lazy_refcounts=on "$loop" 100M
+	(ulimit -c 0 && qemu-io -f qcow2 -c "write -P 7 0 2M" -c flush \
+		-c abort "$loop") >/dev/null 2>&1
+	[[ $(qemu-img check "$loop" 2>&1) == *ERROR* ]] || fail "not dirty"
+	mount_rawfuse --format=qcow2 "$loop" "$file"
+	expect yes fileop "$file" is 0 4096 7
+	expect 4096 fileop "$file" pwrite $((50 << 20)) 4096 7
+	unmount_rawfuse "$file" "refcounts are rebuilt"
+	succeed qemu-img check -q -f qcow2 "$loop"
+	losetup -d "$loop"
+	wait_until "the loop device is free" loop_is_free
+}
+
+# A data file that is a device of the disk's size, not of whole clusters.
+data_file() {
+	local size=$((1 << 20 | 1536))
+	truncate -s "$size" "$backing"
+	loop=$(losetup --find --show "$backing") || skip "no loop device"
+	create -o "data_file=$loop" "$dir/disk.qcow2" "$size"
+	mount_rawfuse --format=qcow2 "$dir/disk.qcow2" "$file"
+	expect 1536 fileop "$file" pwrite $((1 << 20)) 1536 7
+	expect 70000 fileop "$file" pwrite 500000 70000 8
+	expect 0 fileop "$file" fsync
+	expect yes fileop "$file" is $((1 << 20)) 1536 7
+	cp "$file" "$copy"
+	unmount_rawfuse "$file"
+	succeed qemu-img compare -q -f raw -F qcow2 "$copy" "$dir/disk.qcow2"
+	rm -f "$dir/disk.qcow2"
+	losetup -d "$loop"
+	wait_until "the loop device is free" loop_is_free
+}
+
+create() { succeed qemu-img create -q -f qcow2 "$@"; }
+
 run() {
 	local cache sector
 	for cache in direct host; do
@@ -102,6 +181,13 @@ run() {
 		done
 	done
 	read_only_device
+	if have_tool qemu-img && have_tool qemu-io; then
+		full_qcow2
+		dirty_qcow2
+		data_file
+	else
+		skip_part "qcow2 on a device: qemu-img or qemu-io is not installed"
+	fi
 }
 
 require_tool blockdev cmp

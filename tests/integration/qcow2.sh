@@ -232,6 +232,19 @@ formats() {
 	rm "$image" "$dir/data" "$dir/base"
 }
 
+# What an empty backing file or data file does not have reads as zeros.
+empty_below() {
+	truncate -s 1M "$dir/zeros"
+	: >"$dir/base"
+	create -b base -F raw "$image" 1M
+	exports "$dir/zeros" --format=qcow2 "$image"
+	rm "$image"
+	create -o data_file="$dir/data" "$image" 1M
+	: >"$dir/data"
+	exports "$dir/zeros" -r --format=qcow2 "$image"
+	rm "$image" "$dir"/{data,base,zeros}
+}
+
 # A mark is written behind the end, so that the image's tables grow, and
 # flushed: it outlasts what comes.
 MARKS_AT=$((256 << 20)) MARKS_STEP=$((5 << 20))
@@ -312,6 +325,7 @@ else
 fi
 each_transport snapshots
 each_transport formats
+each_transport empty_below
 create -o cluster_size=4k "$image" 256M
 each_transport deaths
 finish

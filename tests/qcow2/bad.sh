@@ -145,5 +145,20 @@ for type in zlib zstd; do
 	cp img bad && truncate -s $((data + 3)) bad
 	survived "$type: cut"
 done
+# However many lines were said before: an entry that makes a write go where it
+# must not marks the image corrupt.
+make_raw src 4M 3900k 3950k
+qemu-img convert -c -f raw -O qcow2 -o cluster_size=64k src bad
+l2=$(($(get64 bad "$(get64 bad 40)") & mask))
+put bad $((l2 + 62 * 8)) 80000fffffff0000
+for i in {0..60}; do
+	data=$(($(get64 bad $((l2 + i * 8))) & 0xffffffff))
+	put bad $data ffffffffffffff
+done
+survived 'many lines' seed=3 depth=1
+[ "$(grep -c 'does not unpack' log)" -ge 16 ] || fails 'many lines: few lines'
+grep -q 'corrupt: ' log || fails 'many lines: corrupt, but not said'
+[ $(($(get64 bad 72) & 2)) = 2 ] || fails 'many lines: not marked corrupt'
+
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]

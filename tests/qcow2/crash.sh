@@ -54,7 +54,7 @@ one() {
 }
 
 list_images() {
-	local cs r='resize=6 growable=1 max-size=3M'
+	local cs n r='resize=6 growable=1 max-size=3M'
 
 	for cs in 512 1k 4k 64k; do
 		one "cluster_size=$cs" empty ''
@@ -81,11 +81,23 @@ list_images() {
 	one 'cluster_size=4k,preallocation=metadata' empty 'depth=24'
 	one 'cluster_size=4k' smallbitmap 'leaks=1'
 	one 'cluster_size=1k' smallqcow 'metadata-cache=1k depth=16'
+	# A device, which ends within a cluster.
+	for n in 2560 6656 14848 51712; do
+		one 'cluster_size=4k' small "device=$n $r"
+	done
+	one 'cluster_size=512,refcount_bits=64' smallraw "device=20480 $r"
+	for n in '' 'device=14848'; do
+		one 'cluster_size=4k,lazy_refcounts=on' smalldirty "$n"
+	done
+	one 'cluster_size=1k' smallsnap "device=100864 $r"
+	one 'cluster_size=64k' smallsnap 'device=494080'
+	size=1050112 one 'cluster_size=4k,data_file=DATA' smalldata \
+		'device=512'
 }
 
 jobs=${Q2_JOBS:-$(nproc)}
 [ -n "${Q2_ONLY:-}" ] && jobs=1
-images=38
+images=48
 runs=2
 points=$((total / images / runs / 2)) # of each of two rounds
 if [ $points -gt 2000 ]; then

@@ -57,6 +57,17 @@ one cluster_size=4k smallcompressed ''
 one cluster_size=4k,data_file=DATA small ''
 one compat=0.10,cluster_size=1k smallqcow 'metadata-cache=1k'
 one cluster_size=64k,extended_l2=on smallsnap 'depth=24'
+# Whoever reads does not wait for what cannot be written.
+one cluster_size=1k small 'reads=1 metadata-cache=1k ops=200 flush=2'
+one cluster_size=512,refcount_bits=64 smallraw \
+	'reads=1 metadata-cache=1k depth=32'
+# A device, which ends within a cluster.
+one cluster_size=4k small 'resize=6 growable=1 max-size=3M device=100864'
+one cluster_size=64k smallsnap 'device=494080'
+one cluster_size=1k,refcount_bits=64 smallraw \
+	'resize=5 growable=1 max-size=3M device=200192'
+one cluster_size=4k,lazy_refcounts=on smalldirty 'device=14848'
+size=1050112 one cluster_size=4k,data_file=DATA smalldata 'device=512'
 echo "$passed passed, $failed failed, $skipped skipped;" \
 	"$runs runs with a failure each"
 [ $failed = 0 ]

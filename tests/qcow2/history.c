@@ -65,6 +65,7 @@ void history_free(struct history *h)
 	free(h->of);
 	free(h->sizes.list);
 	free(h->flushes);
+	memset(h, 0, sizeof(*h));
 }
 
 /* Which sectors a request changes. */
@@ -85,6 +86,9 @@ static bool changed(const struct ops *ops, const struct ops_slot *slot,
 		break;
 	case BLOCK_DISCARD:
 	case BLOCK_ZERO:
+		/* What a failed write left behind the end stays. */
+		if (*to > ops->model->size)
+			*to = ops->model->size;
 		break;
 	default:
 		return false;
@@ -129,6 +133,9 @@ void history_end(struct ops *ops, struct ops_slot *slot)
 
 	if (slot->req.type == BLOCK_FLUSH && slot->req.result >= 0)
 		history_flush(h, (uintptr_t)slot->user, now);
+	/* What failed may be there or not, for good. */
+	if (slot->req.result < 0)
+		return;
 	/* Whoever changes the size runs alone near the end. */
 	if (size->begin == (uintptr_t)slot->user)
 		size->end = now;

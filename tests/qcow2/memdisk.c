@@ -261,7 +261,7 @@ static bool fails(uint64_t number)
 
 bool memdisk_fails(int *error)
 {
-	if (!fails(++memdisk.ios))
+	if (!fails(++memdisk.ios) || memdisk.spare_reads)
 		return false;
 	memdisk.failed++;
 	*error = memdisk.fail_with;
@@ -278,7 +278,8 @@ static int64_t perform(struct pending *p)
 		memdisk.outside++;
 		return -EFBIG;
 	}
-	if (fails(p->number)) {
+	if (fails(p->number) &&
+	    !(memdisk.spare_reads && req->type == BLOCK_READ)) {
 		memdisk.failed++;
 		if (memdisk.fail_with || req->type != BLOCK_WRITE)
 			ret = -(memdisk.fail_with ? memdisk.fail_with : EIO);
@@ -339,6 +340,7 @@ static int mem_open(struct block *b)
 		return -ENOENT;
 	b->state = f;
 	b->size = f->size;
+	b->opt.growable &= !memdisk.devices;
 	f->opened++;
 	return 0;
 }

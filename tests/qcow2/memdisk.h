@@ -31,6 +31,7 @@ struct memdisk {
 	unsigned int count;
 	bool no_host; /* files that were not added do not exist */
 	bool in_order; /* complete in the order of submission */
+	bool devices; /* files keep their size, as block devices do */
 	uint64_t max_size; /* of a file; 0: 1 GiB */
 	uint64_t now;
 	struct rng rng;
@@ -39,6 +40,7 @@ struct memdisk {
 	/* Failures: I/Os are counted from 1; 0: none. */
 	uint64_t ios, fail_at, fail_count;
 	int fail_with; /* errno; 0: a short write */
+	bool spare_reads; /* that is, those do not fail */
 	uint64_t failed;
 	uint64_t outside; /* writes behind max_size */
 	uint64_t bounced;

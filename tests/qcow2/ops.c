@@ -195,8 +195,10 @@ static void check_result(struct ops *ops, struct ops_slot *slot)
 	}
 	if (req->result < 0 && !(seek && req->result == -ENXIO)) {
 		bool loose = ops->opt.loose && req->result == -EOPNOTSUPP;
+		bool faults = ops->opt.faults &&
+			      !(ops->opt.reads_work && req->type == BLOCK_READ);
 
-		if (!ops->opt.faults && !loose)
+		if (!faults && !loose)
 			complain(ops, slot, "result", req->result,
 				 (int64_t)slot->expect);
 		forget(ops, slot);

@@ -45,6 +45,7 @@ struct ops_options {
 	uint32_t align; /* of all offsets and lengths; 1.. */
 	bool sparse; /* the disk is huge: choose few places */
 	bool faults; /* requests may fail */
+	bool reads_work; /* but no READ */
 	bool loose; /* ZERO and ALLOCATE may be unsupported */
 	bool strange; /* anything may fail: the image is damaged */
 	bool verbose;

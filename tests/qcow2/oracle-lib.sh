@@ -87,6 +87,14 @@ make_image() {
 		case $word in
 		fill) fill 1 qcow2 img ;;
 		small) fill_small 1 img ;;
+		smalldirty)
+			# With lazy refcounts: these are not written.
+			(ulimit -c 0 && qio -f qcow2 \
+				-c "write -P 9 300k 50k" -c flush \
+				-c "write -P 9 800k 50k" -c abort img)
+			! qemu-img check -q img 2>/dev/null
+			;;
+		smalldata) fill_small 1 img && truncate -s $size data ;;
 		smallsnap)
 			fill_small 1 img && qemu-img snapshot -c s1 img &&
 				fill_small 20 img &&

@@ -33,6 +33,8 @@ static const char usage[] =
 	"  format=qcow2 only=POINT verbose=0\n"
 	"  rounds=2 (the next begins with one of the crashed images)\n"
 	"  all=0 (1: every subset of what a crash may lose, if they are few)\n"
+	"  device=0 (bytes behind the image; then the files keep their size,\n"
+	"            and requests are whole sectors)\n"
 	"  leaks=0 (1: an image that leaks is fine even after a close)\n"
 	"  unseen=30 (percent of READs and WRITEs whose bytes have no address)\n"
 	"  lie=0 (the files ignore flushes: then this must find something)\n";
@@ -48,6 +50,7 @@ struct crash {
 	struct journal journal;
 	struct memfile *image;
 	uint64_t points, reopen, qemu, only, lie, rounds, all, leaks;
+	uint64_t device;
 	uint64_t done, reopened, asked, writes, bad;
 	uint64_t start, end; /* of time */
 	struct memfile out[MEMDISK_FILES];
@@ -167,6 +170,7 @@ static void reopen(struct crash *c, bool dirty)
 	uint8_t one[4096], two[4096];
 	uint64_t at, size;
 	unsigned int i;
+	int ret;
 
 	for (i = 0; i < memdisk.count; i++) {
 		memdisk.files[i].data = NULL;
@@ -181,8 +185,10 @@ static void reopen(struct crash *c, bool dirty)
 	} else {
 		size = b->size;
 		/* Something must change for a close to have work. */
-		if (block_pread(b, one, 512, size / 2 & ~511ULL) ||
-		    block_pwrite(b, one, 512, size / 2 & ~511ULL))
+		ret = block_pread(b, one, 512, size / 2 & ~511ULL);
+		if (!ret)
+			ret = block_pwrite(b, one, 512, size / 2 & ~511ULL);
+		if (ret && !(c->device && ret == -ENOSPC))
 			complain(c, "opened again", "write failed");
 		if (block_close(b))
 			complain(c, "opened again", "close failed");
@@ -427,6 +433,8 @@ static bool set(struct crash *c, const char *name, uint64_t n)
 		c->leaks = n;
 	else if (!strcmp(name, "all"))
 		c->all = n;
+	else if (!strcmp(name, "device"))
+		c->device = n;
 	else if (!strcmp(name, "lie"))
 		c->lie = n;
 	else if (!strcmp(name, "unseen"))
@@ -527,6 +535,12 @@ int main(int argc, char **argv)
 						       .read_only = true })))
 		return 2;
 	c.image = &memdisk.files[0];
+	if (c.device) {
+		memfile_truncate(c.image, c.image->size + c.device);
+		memdisk.devices = true;
+		c.ops.faults = true;
+		c.ops.align = 512;
+	}
 	for (i = 0; i < c.rounds && !c.bad; i++) {
 		if (i)
 			copy_files(memdisk.files, c.next);

@@ -27,6 +27,8 @@ static const char usage[] =
 	"  seed=1 ops=60 depth=8 cluster=64k points=0 (0: every I/O)\n"
 	"  resize=0 growable=0 max-size=SIZE max-len=SIZE flush=10\n"
 	"  metadata-cache=0 only=I/O format=qcow2 verbose=0\n"
+	"  device=0 (bytes behind the image; then the files keep their size)\n"
+	"  reads=0 (1: READs below do not fail, so those above must not)\n"
 	"  unseen=30 (percent of READs and WRITEs whose bytes have no address)\n";
 
 #define AREA (8u << 20) /* bytes a request may have */
@@ -37,6 +39,7 @@ struct fail {
 	struct uring uring;
 	struct memfile start[MEMDISK_FILES]; /* as they were */
 	unsigned int files;
+	uint64_t device;
 	uint64_t points, only, runs, guest_errors, not_opened, not_closed;
 	uint64_t at, bad;
 	int with; /* errno, or 0: a short write */
@@ -122,6 +125,7 @@ static void put_back(struct fail *f)
 	unsigned int i;
 
 	memdisk_reset(f->ops.seed);
+	memdisk.devices = f->device;
 	for (i = 0; i < f->files; i++)
 		memdisk_put(f->start[i].path, f->start[i].data,
 			    f->start[i].size);
@@ -172,6 +176,7 @@ static uint64_t run(struct fail *f)
 	memdisk.fail_at = f->at;
 	memdisk.fail_count = f->count;
 	memdisk.fail_with = f->with;
+	memdisk.spare_reads = f->ops.reads_work;
 	f->runs++;
 	b = block_open(&f->uring, &f->open);
 	if (!b) {
@@ -183,13 +188,13 @@ static uint64_t run(struct fail *f)
 		return memdisk.ios;
 	}
 	ops_init(&ops, b, &m, &f->ops);
-	ops.opt.faults = f->at != 0;
+	ops.opt.faults = f->at != 0 || f->device;
 	ops_run(&ops);
 	/* On with the service: no error any more, if it is all over. */
-	ops.opt.faults = f->at && !is_over(f);
+	ops.opt.faults = (f->at && !is_over(f)) || f->device;
 	ops.opt.count += 40;
 	ops_run(&ops);
-	if (!ops.opt.faults)
+	if (!f->at || is_over(f))
 		ops_verify(&ops);
 	f->guest_errors += ops.errors_seen;
 	ret = block_close(b);
@@ -207,7 +212,7 @@ static uint64_t run(struct fail *f)
 static void run_all(struct fail *f)
 {
 	static const int kinds[] = { EIO, ENOSPC, 0 };
-	static const uint64_t counts[] = { 1, 1, 1, 4, 30 };
+	static const uint64_t counts[] = { 1, 1, 1, 4, 30, 1000000 };
 	uint64_t ios, step = 1, k, n = 0;
 
 	f->at = 0;
@@ -219,7 +224,7 @@ static void run_all(struct fail *f)
 	for (k = 1; k <= ios; k += step, n++) {
 		f->at = k;
 		f->with = kinds[n % 3];
-		f->count = counts[n / 3 % 5];
+		f->count = counts[n / 3 % 6];
 		if (!f->only || f->only == k)
 			run(f);
 	}
@@ -247,10 +252,14 @@ static bool set(struct fail *f, const char *name, uint64_t n)
 		f->ops.max_len = (uint32_t)n;
 	else if (!strcmp(name, "metadata-cache"))
 		f->open.metadata_cache = n;
+	else if (!strcmp(name, "device"))
+		f->device = n;
 	else if (!strcmp(name, "points"))
 		f->points = n;
 	else if (!strcmp(name, "only"))
 		f->only = n;
+	else if (!strcmp(name, "reads"))
+		f->ops.reads_work = n;
 	else if (!strcmp(name, "unseen"))
 		f->ops.unseen = (unsigned int)n;
 	else if (!strcmp(name, "verbose"))
@@ -324,6 +333,7 @@ int main(int argc, char **argv)
 		memfile_write(&f.start[i], memdisk.files[i].data,
 			      memdisk.files[i].size, 0);
 	}
+	memfile_truncate(&f.start[0], f.start[0].size + f.device);
 	run_all(&f);
 	printf("%" PRIu64 " runs, %" PRIu64 " requests failed, %" PRIu64
 	       " not opened, %" PRIu64 " closed with an error, %" PRIu64

@@ -147,6 +147,21 @@ START_TEST(ranges)
 }
 END_TEST
 
+/* A node above gets its WRITE as a whole, or not at all. */
+START_TEST(whole_writes)
+{
+	node_open_driver(false, _i);
+	node.block->opt.below = true;
+	driver.forced[BLOCK_WRITE] = true;
+	driver.result[BLOCK_WRITE] = 4096;
+	ck_assert_int_eq(node_run(BLOCK_WRITE, 0, SIZE - 4096, 4096), 4096);
+	ck_assert_int_eq(node_run(BLOCK_WRITE, 0, SIZE - 2048, 4096),
+			 _i ? 4096 : -ENOSPC);
+	ck_assert_uint_eq(driver.started_n, _i ? 2 : 1);
+	node_close();
+}
+END_TEST
+
 /* Sums beyond 2^63 - 1 are nonsense for every type. */
 static const struct {
 	uint64_t offset, length;
@@ -273,6 +288,7 @@ Suite *suite_block_range(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, ranges, 0, COUNT(cases) * KINDS);
+	tcase_add_loop_test(tc, whole_writes, 0, 2);
 	tcase_add_loop_test(tc, nonsensical, 0, 2);
 	tcase_add_loop_test(tc, sizes, 0, COUNT(growths));
 	tcase_add_test(tc, short_results);

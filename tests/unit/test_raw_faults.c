@@ -216,6 +216,25 @@ START_TEST(error_after_a_part)
 }
 END_TEST
 
+/* Below another node it is all or an error, and the one that there was. */
+START_TEST(error_after_a_part_below)
+{
+	node.block->opt.below = true;
+	wrap_short(WRAP_PWRITE, 1, 3000);
+	node_submit(0, BLOCK_WRITE, 0, 0, 5000, 0);
+	uring_emulate(&node.uring);
+	wrap_fail(WRAP_PWRITE, 1, errors[_i]);
+	node_drain();
+	ck_assert_int_eq(node.reqs[0].result, -errors[_i]);
+	wrap_short(WRAP_PWRITE, 1, 3000);
+	node_submit(0, BLOCK_WRITE, 0, 0, 5000, 0);
+	uring_emulate(&node.uring);
+	wrap_short(WRAP_PWRITE, 1, 0);
+	node_drain();
+	ck_assert_int_eq(node.reqs[0].result, -ENOSPC);
+}
+END_TEST
+
 /* Nothing moves at all: an end, not a loop. */
 START_TEST(nothing_moves)
 {
@@ -302,6 +321,12 @@ START_TEST(empty_file)
 	ck_assert_ptr_null(node.block);
 	ck_assert_uint_eq(capture_count("empty"), 1);
 	node_close();
+	opt.below = opt.read_only = true; /* nothing to back an image with */
+	node_open(&opt, false);
+	ck_assert_ptr_nonnull(node.block);
+	ck_assert_int_eq(node_run(BLOCK_READ, 0, 0, 4096), 0);
+	node_close();
+	opt.below = opt.read_only = false;
 	opt.growable = true;
 	node_open(&opt, false);
 	ck_assert_ptr_nonnull(node.block);
@@ -326,6 +351,7 @@ Suite *suite_raw_faults(void)
 	tcase_add_loop_test(tc, flush_fails, 0, COUNT(errors));
 	tcase_add_test(tc, flushes_fail);
 	tcase_add_test(tc, error_after_a_part);
+	tcase_add_loop_test(tc, error_after_a_part_below, 0, COUNT(errors));
 	tcase_add_test(tc, nothing_moves);
 	tcase_add_test(tc, which_calls);
 	tcase_add_test(tc, no_ftruncate_opcode);

@@ -6,6 +6,8 @@
  *
  * First fit from q->free_cursor, below which nothing is free. One step takes
  * clusters of one slice of refcounts only, so it never needs two slices.
+ *
+ * A block device has an end, and the cluster that it cuts is not taken.
  */
 #include "config.h"
 
@@ -72,11 +74,19 @@ int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
 					job, slice);
 }
 
+uint64_t qcow2_max_clusters(const struct qcow2 *q)
+{
+	if (q->file->opt.growable)
+		return 1ULL << (56 - q->cluster_bits);
+	return q->file->size >> q->cluster_bits;
+}
+
 int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 		uint64_t *host, uint64_t *got)
 {
 	unsigned int entries = (q->refcounts.slice_size * 8) >>
 			       q->refcount_order;
+	uint64_t max = qcow2_max_clusters(q);
 	struct qcow2_slice *s;
 	unsigned int i, n;
 	int ret;
@@ -84,7 +94,7 @@ int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 	if (q->corrupt)
 		return -EIO;
 	for (;;) {
-		if (q->free_cursor >= 1ULL << (56 - q->cluster_bits))
+		if (q->free_cursor >= max)
 			return -ENOSPC;
 		ret = qcow2_refcount_slice(q, job, q->free_cursor, &s, &i);
 		if (ret == -ENOENT)
@@ -94,9 +104,10 @@ int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 			return ret;
 		for (; i < entries && qcow2_refcount_get(q, s->data, i); i++)
 			q->free_cursor++;
-		if (i < entries)
+		if (i < entries && q->free_cursor < max)
 			break;
 	}
+	want = qcow2_min(want, max - q->free_cursor);
 	for (n = 0; n < want && i + n < entries; n++)
 		if (qcow2_refcount_get(q, s->data, i + n))
 			break;

@@ -8,8 +8,11 @@
  * the writeback under way (which may fail), or was loaded for jobs that have
  * not looked at it yet (fresh), else many jobs and few slices could load and
  * evict for ever. These jobs are posted when it is there, and behind them an op
- * of the slice, which ends that. When nothing may be evicted the job waits; a
- * writeback is started if dirt is the reason. A full cache never fails.
+ * of the slice, which ends that. When nothing may be evicted the job waits.
+ *
+ * A share of the slices is never dirty, so a job that only looks waits for what
+ * ends by itself, and cannot fail because a writeback does. Who wants to change
+ * one slice too many waits for a writeback, and gets its error.
  */
 #include "config.h"
 
@@ -24,6 +27,7 @@
 #define SLICE 4096u
 #define MIN_SLICES 8u
 #define MAX_SLICES 4096u
+#define CLEAN_SHARE 8u /* one in so many, and one more, is never dirty */
 
 static unsigned int bucket_of(const struct qcow2_cache *c, uint64_t offset)
 {
@@ -142,15 +146,25 @@ static void loaded(struct block_req *io)
 	uring_post(c->q->b->uring, &s->op, 0);
 }
 
+/* Its memory is not free for another one before a writeback has ended well. */
+static bool is_bound(const struct qcow2_slice *s)
+{
+	return s->dirty || s->in_writeback;
+}
+
 static struct qcow2_slice *victim(struct qcow2_cache *c)
 {
 	struct qcow2_slice *s;
 
 	for (s = c->oldest; s; s = s->newer)
-		if (!s->loading && !s->dirty && !s->in_writeback && !s->fresh &&
-		    !s->frozen)
+		if (!s->loading && !is_bound(s) && !s->fresh)
 			return s;
 	return NULL;
+}
+
+static bool too_dirty(const struct qcow2_cache *c)
+{
+	return c->bound + c->count / CLEAN_SHARE + 1 >= c->count;
 }
 
 static int load(struct qcow2_cache *c, uint64_t offset, struct qcow2_job *job)
@@ -158,15 +172,11 @@ static int load(struct qcow2_cache *c, uint64_t offset, struct qcow2_job *job)
 	struct qcow2_slice *s = victim(c);
 	unsigned int i = bucket_of(c, offset);
 
-	if (!s) {
-		if (c->q->corrupt && c->dirty) /* for ever */
-			return -EIO;
-		/* First of all wait: a writeback may end, and wake, at once. */
-		qcow2_wait(&c->no_room, job);
-		if (c->dirty && !c->q->wb.busy)
-			qcow2_writeback(c->q, NULL);
-		return QCOW2_WAIT;
-	}
+	/* Much dirt leaves little to read with; if it cannot go, it stays. */
+	if (too_dirty(c) && !c->q->wb.busy && !c->q->wb.error)
+		qcow2_writeback(c->q, NULL);
+	if (!s)
+		return qcow2_wait(&c->no_room, job);
 	forget(c, s);
 	s->offset = offset;
 	s->hash_next = c->hash[i];
@@ -215,15 +225,34 @@ int qcow2_slice_get_writable(struct qcow2_cache *c, uint64_t offset,
 {
 	int ret = qcow2_slice_get(c, offset, job, slice);
 
-	if (!ret && (*slice)->frozen)
-		ret = qcow2_wait(&(*slice)->waiters, job);
-	return ret;
+	if (ret)
+		return ret;
+	if ((*slice)->frozen)
+		return qcow2_wait(&(*slice)->waiters, job);
+	if (is_bound(*slice) || !too_dirty(c))
+		return 0;
+	if (c->q->corrupt) /* for ever */
+		return -EIO;
+	/* First of all wait: a writeback may end, and wake, at once. */
+	qcow2_wait(&c->too_dirty, job);
+	if (!c->q->wb.busy)
+		qcow2_writeback(c->q, NULL);
+	return QCOW2_WAIT;
 }
 
 void qcow2_slice_dirty(struct qcow2_slice *s)
 {
+	s->cache->bound += !is_bound(s);
 	s->cache->dirty += !s->dirty;
 	s->dirty = true;
+}
+
+void qcow2_slice_settle(struct qcow2_slice *s, int error)
+{
+	if (error)
+		qcow2_slice_dirty(s);
+	s->in_writeback = false;
+	s->cache->bound -= !s->dirty;
 }
 
 void qcow2_slice_clean(struct qcow2_slice *s)
@@ -240,7 +269,7 @@ void qcow2_cache_drop(struct qcow2_cache *c, uint64_t offset, uint64_t length)
 		struct qcow2_slice *s = &c->slices[i];
 
 		if (s->offset >= offset && s->offset < offset + length &&
-		    s->offset && !s->loading && !s->dirty && !s->in_writeback)
+		    s->offset && !s->loading && !is_bound(s))
 			forget(c, s);
 	}
 }

@@ -64,14 +64,16 @@ int qcow2_bad_field(const struct qcow2 *q, const char *field, uint64_t value,
 
 int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset)
 {
-	if (q->corrupt || q->warnings++ >= QCOW2_WARNINGS)
+	bool read_only = q->b->opt.read_only;
+
+	/* Only lines are limited: the mark, and its line, come but once. */
+	if (q->corrupt || (read_only && q->warnings++ >= QCOW2_WARNINGS))
 		return -EIO;
 	log_warnx("%s: qcow2: corrupt: %s at 0x%" PRIx64 "; %s; see "
 		  "'qemu-img check'",
 		  q->b->opt.path, what, offset,
-		  q->b->opt.read_only ? "the request fails" :
-					"nothing more is written");
-	if (q->b->opt.read_only)
+		  read_only ? "the request fails" : "nothing more is written");
+	if (read_only)
 		return -EIO;
 	q->corrupt = true;
 	if (q->version >= 3) {

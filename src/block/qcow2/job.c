@@ -72,14 +72,21 @@ void qcow2_job_init(struct qcow2 *q, struct qcow2_job *job,
 	job->op.done = woken;
 }
 
+int qcow2_io_error(const struct block_req *req)
+{
+	if (req->result < 0)
+		return (int)req->result;
+	/* A node below writes all or tells why not: but let no part pass. */
+	if (req->type == BLOCK_WRITE && (uint64_t)req->result < req->length)
+		return -EIO;
+	return 0;
+}
+
 static void child_done(struct block_req *req)
 {
 	struct qcow2_job *job = container_of(req, struct qcow2_job, child);
 
-	job->error = req->result < 0 ? (int)req->result : 0;
-	if (!job->error && req->type == BLOCK_WRITE &&
-	    (uint64_t)req->result < req->length)
-		job->error = -ENOSPC;
+	job->error = qcow2_io_error(req);
 	job->step(job);
 }
 

@@ -13,7 +13,7 @@
  *   table      waits for refcounts, a buffer, room, L1 not frozen
  *   refcounts  waits for a buffer and its I/O
  *   freer      waits for older I/O of data, and for refcount slices
- *   slices     wait for a writeback if all are dirty
+ *   slices     to be changed wait for a writeback if too many are dirty
  *   writeback  waits for nothing but its I/O
  *
  * Who holds a buffer waits for slices, the unpacker and its own I/O only, so

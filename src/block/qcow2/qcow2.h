@@ -127,12 +127,14 @@ struct qcow2_cache {
 	uint32_t slice_size; /* bytes */
 	unsigned int count, buckets;
 	unsigned int dirty; /* how many are */
+	unsigned int bound; /* dirty, or in a writeback */
 	unsigned int unsettled; /* loading or fresh */
 	struct qcow2_slice *slices;
 	struct qcow2_slice **hash;
 	struct qcow2_slice *newest, *oldest;
 	uint8_t *memory;
-	struct qcow2_queue no_room;
+	struct qcow2_queue no_room; /* to look at another slice */
+	struct qcow2_queue too_dirty; /* to change another one */
 };
 
 /* An L2 entry; what has no subclusters is one subcluster. */
@@ -307,7 +309,7 @@ struct qcow2 {
 	struct block *file, *data, *backing; /* data may be file */
 	char *backing_path, *data_path, *backing_format;
 	uint64_t device, inode; /* of the image's own file */
-	unsigned int warnings; /* about corruption, when read-only */
+	unsigned int warnings; /* lines about damage so far */
 
 	/* The header: */
 	uint8_t *header; /* its first sector, as it is to be on disk */
@@ -438,6 +440,8 @@ void qcow2_wake(struct qcow2_queue *queue, int error);
 void qcow2_wake_starter(struct qcow2_queue *queue, int error);
 void qcow2_job_init(struct qcow2 *q, struct qcow2_job *job,
 		    void (*step)(struct qcow2_job *job));
+/* What a request to a node below ended in: 0, or -errno. */
+int qcow2_io_error(const struct block_req *req);
 /* Lets @job wait for a request to @b; its result is job->child.result. */
 void qcow2_child(struct qcow2_job *job, struct block *b, enum block_type type,
 		 void *buf, uint64_t length, uint64_t offset);
@@ -474,6 +478,8 @@ int qcow2_slice_get_writable(struct qcow2_cache *c, uint64_t offset,
 			     struct qcow2_job *job, struct qcow2_slice **slice);
 void qcow2_slice_dirty(struct qcow2_slice *s);
 void qcow2_slice_clean(struct qcow2_slice *s);
+/* The writeback that it was in is over. */
+void qcow2_slice_settle(struct qcow2_slice *s, int error);
 /* What is cached of these bytes is forgotten; it must not be dirty. */
 void qcow2_cache_drop(struct qcow2_cache *c, uint64_t offset, uint64_t length);
 
@@ -522,6 +528,8 @@ void qcow2_free_check(struct qcow2 *q);
 /* alloc.c: takes up to @want contiguous clusters; QCOW2_WAIT or -errno. */
 int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 		uint64_t *host, uint64_t *got);
+/* How many clusters the file may have. */
+uint64_t qcow2_max_clusters(const struct qcow2 *q);
 /* The slice with the refcount of a cluster, its index there; to change. */
 int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
 			 uint64_t cluster, struct qcow2_slice **slice,

@@ -232,12 +232,20 @@ static int plan(struct qcow2 *q, uint64_t block, uint64_t extra)
 	uint64_t covers = 1ULL << (q->block_bits + q->cluster_bits);
 	uint64_t want = qcow2_min(covers < AHEAD ? AHEAD / covers : 1,
 				  MAX_BLOCKS), there;
+	uint64_t max = qcow2_max_clusters(q), left;
 	int ret;
 
 	if (extra) {
 		block = q->reftable_size;
 		while (block && !q->reftable[block - 1])
 			block--;
+	}
+	if (block << q->block_bits >= max)
+		return -ENOSPC;
+	/* Of a device, no more than there is to count. */
+	left = max - (block << q->block_bits);
+	want = qcow2_min(want, (left - 1) / (1ULL << q->block_bits) + 1);
+	if (extra) {
 		while (want + extra >= want << q->block_bits)
 			want++;
 	}
@@ -248,6 +256,8 @@ static int plan(struct qcow2 *q, uint64_t block, uint64_t extra)
 	m->used = m->blocks + extra;
 	m->table_clusters = 0;
 	ret = there >= m->blocks ? 0 : plan_table(q);
+	if (!ret && m->used > left)
+		ret = -ENOSPC;
 	/* Where a table lacks a block that it should have, there is something. */
 	if (!ret)
 		ret = qcow2_fence_check(q, block_host(q, 0),
@@ -270,8 +280,10 @@ int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
 	if (ret) {
 		free(m->table);
 		m->table = NULL;
-		log_warnx("%s: qcow2: no place for refcount blocks: %s",
-			  q->b->opt.path, strerror(-ret));
+		if (!m->complained)
+			log_warnx("%s: qcow2: no place for refcount blocks: %s",
+				  q->b->opt.path, strerror(-ret));
+		m->complained = true;
 		return ret;
 	}
 	qcow2_wait(&m->waiters, job);

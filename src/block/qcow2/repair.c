@@ -7,8 +7,9 @@
  *    L2 tables, and what these refer to. What makes no sense is not for us to
  *    mend: the image is refused.
  * 2. Set COPIED in the active tables to what was counted.
- * 3. Write new refcount blocks and a new refcount table behind the end of the
- *    file; fdatasync.
+ * 3. Write new refcount blocks and a new refcount table behind all that is in
+ *    use, the old ones included, or in between if a block device ends there;
+ *    fdatasync.
  * 4. Let the header point to them, fdatasync; clear the dirty bit, fdatasync.
  *
  * The old blocks and table are counted by nobody and so are free. Until the
@@ -26,10 +27,13 @@
 
 #define MAX_COUNTS (64u << 20) /* clusters; 256 MiB of memory */
 
+#define OLD UINT32_MAX /* count 0, of the old refcounts */
+
 struct repair {
 	struct qcow2 *q;
 	uint32_t *counts;
 	uint64_t clusters; /* of the file */
+	uint64_t end; /* of these, what is in use */
 	uint64_t *l1; /* of a snapshot */
 	uint8_t *l2; /* one cluster */
 	uint32_t highest;
@@ -57,7 +61,7 @@ static int count(struct repair *r, const char *what, uint64_t offset,
 	if (last >= r->clusters)
 		return refuse(r, what, offset);
 	for (; first <= last; first++) {
-		if (r->counts[first] == UINT32_MAX)
+		if (r->counts[first] == OLD - 1)
 			return refuse(r, what, offset);
 		if (++r->counts[first] > r->highest)
 			r->highest = r->counts[first];
@@ -232,20 +236,67 @@ static int mend_tables(struct repair *r)
 	return ret;
 }
 
-/* Block @k of the new ones; all of them and the table lie at @from.. */
-static int write_block(struct repair *r, uint64_t k, uint64_t from,
-		       uint64_t used)
+/* Not to be written to, though nothing refers to it. */
+static void keep(struct repair *r, uint64_t cluster)
+{
+	if (cluster >= r->clusters)
+		return;
+	if (!r->counts[cluster])
+		r->counts[cluster] = OLD;
+	if (cluster >= r->end)
+		r->end = cluster + 1;
+}
+
+/* Keeps the old refcounts; nothing that is in use is at r->end or behind. */
+static int keep_old(struct repair *r)
 {
 	struct qcow2 *q = r->q;
-	uint64_t entries = 1ULL << q->block_bits, i, n;
+	uint64_t first = q->reftable_offset >> q->cluster_bits, i;
+	uint64_t *table = NULL;
+	int ret = qcow2_read_table(q, "refcount_table_offset",
+				   q->reftable_offset, q->reftable_size,
+				   &table);
+
+	for (r->end = r->clusters; !r->counts[r->end - 1];)
+		r->end--;
+	for (i = 0; i < q->reftable_size * 8 >> q->cluster_bits; i++)
+		keep(r, first + i);
+	for (i = 0; !ret && i < q->reftable_size; i++)
+		if (table[i])
+			keep(r, be64toh(table[i]) >> q->cluster_bits);
+	free(table);
+	return ret;
+}
+
+/* Where @need clusters in a row are free; 0 if they are nowhere. */
+static uint64_t find_room(const struct repair *r, uint64_t need)
+{
+	uint64_t max = qcow2_max_clusters(r->q), n, run = 0;
+
+	if (r->end + need <= max)
+		return r->end;
+	for (n = 1; n < max; n++) {
+		run = r->counts[n] ? 0 : run + 1;
+		if (run == need)
+			return n + 1 - need;
+	}
+	return 0;
+}
+
+/* Block @k of the new ones; all @need of them and of the table lie at @from.. */
+static int write_block(struct repair *r, uint64_t k, uint64_t from,
+		       uint64_t need)
+{
+	struct qcow2 *q = r->q;
+	uint64_t entries = 1ULL << q->block_bits, i, n, value;
 
 	memset(r->l2, 0, q->cluster_size);
 	for (i = 0; i < entries; i++) {
 		n = k * entries + i;
-		if (n >= used)
-			break;
-		qcow2_refcount_put(q, r->l2, (unsigned int)i,
-				   n < r->clusters ? r->counts[n] : 1);
+		value = n >= from && n < from + need;
+		if (n < r->end && r->counts[n] && r->counts[n] != OLD)
+			value = r->counts[n];
+		qcow2_refcount_put(q, r->l2, (unsigned int)i, value);
 	}
 	return block_pwrite(q->file, r->l2, q->cluster_size,
 			    (from + k) << q->cluster_bits);
@@ -269,14 +320,18 @@ static int write_refcounts(struct repair *r)
 {
 	struct qcow2 *q = r->q;
 	uint64_t per_table = q->cluster_size / 8, k, at;
-	uint64_t blocks = 1, tables = 1, used;
+	uint64_t blocks, tables, from;
 	uint64_t *table;
-	int ret = 0;
+	int ret = keep_old(r);
 
-	for (;; blocks++) {
+	if (ret)
+		return ret;
+	for (blocks = ((r->end - 1) >> q->block_bits) + 1;; blocks++) {
 		tables = (blocks + per_table - 1) / per_table;
-		used = r->clusters + blocks + tables;
-		if (used <= blocks << q->block_bits)
+		from = find_room(r, blocks + tables);
+		if (!from)
+			return -ENOSPC;
+		if (from + blocks + tables <= blocks << q->block_bits)
 			break;
 	}
 	if (tables << q->cluster_bits > QCOW2_MAX_REFTABLE)
@@ -285,10 +340,10 @@ static int write_refcounts(struct repair *r)
 	if (!table)
 		return -ENOMEM;
 	for (k = 0; !ret && k < blocks; k++) {
-		table[k] = htobe64((r->clusters + k) << q->cluster_bits);
-		ret = write_block(r, k, r->clusters, used);
+		table[k] = htobe64((from + k) << q->cluster_bits);
+		ret = write_block(r, k, from, blocks + tables);
 	}
-	at = (r->clusters + blocks) << q->cluster_bits;
+	at = (from + blocks) << q->cluster_bits;
 	if (!ret)
 		ret = block_pwrite(q->file, table, tables << q->cluster_bits,
 				   at);

@@ -208,6 +208,26 @@ static uint64_t fill_to(const struct qcow2_task *t, const struct qcow2_l2e *e)
 	return qcow2_round_up(end, 1ULL << q->sub_bits);
 }
 
+/*
+ * A data file that is a device ends with the disk, maybe within a cluster;
+ * what is behind both ends reads as zeros and needs no filling.
+ */
+static uint64_t cut_fill(const struct qcow2_task *t, uint64_t to)
+{
+	const struct qcow2 *q = t->job.q;
+	uint64_t end = t->w.first << q->cluster_bits;
+
+	if (q->data->opt.growable)
+		return to;
+	if (q->data->size > t->w.host)
+		end += q->data->size - t->w.host;
+	if (end < q->end)
+		end = q->end;
+	if (end < t->w.data_end)
+		end = t->w.data_end;
+	return qcow2_min(to, end);
+}
+
 static int chunk(struct qcow2_task *t)
 {
 	struct qcow2 *q = t->job.q;
@@ -301,7 +321,7 @@ static void prepare_fill(struct qcow2_job *job)
 	t->w.from = fill_from(t, &e);
 	last = t->w.data_end - 1;
 	e = qcow2_l2_get(q, s, qcow2_slice_index(q, last));
-	t->w.to = fill_to(t, &e);
+	t->w.to = cut_fill(t, fill_to(t, &e));
 	qcow2_fill(t);
 }
 

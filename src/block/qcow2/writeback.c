@@ -59,15 +59,14 @@ static void thaw(struct qcow2_cache *c, int error)
 
 		if (!s->in_writeback)
 			continue;
-		s->in_writeback = false;
-		if (error)
-			qcow2_slice_dirty(s);
+		qcow2_slice_settle(s, error);
 		if (s->frozen) {
 			s->frozen = false;
 			qcow2_wake(&s->waiters, 0);
 		}
 	}
-	qcow2_wake(&c->no_room, error);
+	qcow2_wake(&c->no_room, 0);
+	qcow2_wake(&c->too_dirty, error);
 }
 
 static void end(struct qcow2 *q)
@@ -120,13 +119,10 @@ static void job_over(struct qcow2_job *job)
 static void slice_over(struct block_req *io)
 {
 	struct qcow2_slice *s = container_of(io, struct qcow2_slice, io);
-	int error = io->result < 0 ? (int)io->result : 0;
 
-	if (!error && io->result < (int64_t)io->length)
-		error = -ENOSPC;
 	s->frozen = false;
 	qcow2_wake(&s->waiters, 0);
-	part_over(s->cache->q, error);
+	part_over(s->cache->q, qcow2_io_error(io));
 }
 
 static void freeze(struct qcow2_cache *c)
