@@ -153,6 +153,7 @@ struct qcow2_map {
 	uint64_t length; /* bytes that are so */
 	uint64_t host; /* DATA: of the first byte; PACKED: the descriptor */
 	bool copied; /* DATA: may be written in place */
+	uint32_t entries; /* of L2 tables that were looked at, about */
 };
 
 struct qcow2_extent {
@@ -213,6 +214,13 @@ struct qcow2_task {
 		bool cut; /* behind the end of the disk: may read as it likes */
 		bool changed;
 	} z;
+
+	/* seek.c */
+	struct {
+		unsigned int looks; /* at the map */
+		uint64_t entries; /* that it saw there */
+		uint64_t began; /* monotonic seconds */
+	} s;
 
 	struct qcow2_task *locked_prev, *locked_next;
 	struct qcow2_queue unlock;
