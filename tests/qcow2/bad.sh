@@ -131,6 +131,35 @@ for options in cluster_size=64k cluster_size=16k,extended_l2=on \
 		survived "$options: cut at $cut/12"
 	done
 done
+# A snapshot's L1 table, taken for data or for a table.
+qemu-img create -q -f qcow2 img $size && fill 1 qcow2 img &&
+	qemu-img snapshot -c s1 img && fill 2 qcow2 img || exit 99
+l1=$(get64 img 40)
+l2=$(($(get64 img "$l1") & mask))
+inactive=$(get64 img "$(get64 img 64)")
+inactive_bytes() {
+	dd if="$1" bs=65536 skip=$((inactive / 65536)) count=1 status=none
+}
+entry=$(printf '80%014x' "$inactive")
+for seed in 1 2 3; do
+	cp img bad && put bad $((l2 + 5 * 8)) "$entry"
+	survived "data in a snapshot's L1 table, seed $seed" seed=$seed
+	grep -q 'would have hit the L1 table of a snapshot' log ||
+		fails "data in a snapshot's L1 table, seed $seed: no message"
+	cmp -s <(inactive_bytes img) <(inactive_bytes bad) ||
+		fails "data in a snapshot's L1 table, seed $seed: it changed"
+done
+cp img bad && put bad "$l1" "$entry"
+refused "L2 table in a snapshot's L1 table" 'L1 table of a snapshot'
+cp img bad && put bad 40 "$(printf '%016x' "$inactive")"
+refused "L1 table that is a snapshot's" 'another table is there'
+# One that is nowhere harms nobody but who asks for the snapshot.
+for value in fffffffffffffe00 0000000000000000 00fffffffffffe00; do
+	cp img bad && put bad "$(get64 img 64)" $value
+	survived "a snapshot's L1 table at $value"
+	put bad $(($(get64 img 64) + 8)) ffffffff
+	survived "a snapshot's L1 table at $value, of 2^32 entries"
+done
 # Compressed data that is none.
 make_raw src 1M 700k 800k
 for type in zlib zstd; do

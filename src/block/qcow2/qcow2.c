@@ -103,6 +103,7 @@ static void free_all(struct qcow2 *q)
 	free(q->l1);
 	free(q->reftable);
 	free(q->fence);
+	free(q->inactive);
 	free(q);
 }
 

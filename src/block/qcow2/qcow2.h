@@ -156,6 +156,10 @@ struct qcow2_map {
 	uint32_t entries; /* of L2 tables that were looked at, about */
 };
 
+struct qcow2_range {
+	uint64_t start, end; /* bytes, whole clusters */
+};
+
 struct qcow2_extent {
 	uint64_t first, count; /* host clusters */
 };
@@ -346,6 +350,8 @@ struct qcow2 {
 
 	uint64_t *fence; /* bits */
 	unsigned int fence_bits; /* 2 to this many */
+	struct qcow2_range *inactive; /* L1 tables of snapshots, in order */
+	uint32_t inactive_count;
 
 	struct qcow2_cache l2, refcounts;
 
