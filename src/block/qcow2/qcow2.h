@@ -592,6 +592,8 @@ void qcow2_seek_request(struct qcow2_task *t);
 void qcow2_truncate_request(struct qcow2_task *t);
 /* The disk shall reach to @end: 0, QCOW2_WAIT or -errno. */
 int qcow2_grow(struct qcow2_task *t, uint64_t end);
+/* A raw data file that ends where the disk does? */
+bool qcow2_data_follows(const struct qcow2 *q);
 /* What is written up to @end is part of the disk. */
 void qcow2_store_end(struct qcow2 *q, uint64_t end);
 

@@ -302,6 +302,9 @@ static void prepare_fill(struct qcow2_job *job)
 	last = t->w.data_end - 1;
 	e = qcow2_l2_get(q, s, qcow2_slice_index(q, last));
 	t->w.to = fill_to(t, &e);
+	if (qcow2_data_follows(q))
+		t->w.to = qcow2_min(t->w.to,
+				    qcow2_round_up(q->end, QCOW2_SECTOR));
 	qcow2_fill(t);
 }
 
