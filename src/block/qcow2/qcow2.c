@@ -170,6 +170,8 @@ static int open_image(struct qcow2 *q)
 	if (!ret)
 		ret = qcow2_check_snapshots(q);
 	if (!ret)
+		ret = qcow2_check_memory(q);
+	if (!ret)
 		ret = qcow2_read_table(q, "l1_table_offset", q->l1_offset,
 				       q->l1_size, &q->l1);
 	if (!ret)

@@ -433,6 +433,8 @@ int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset);
 /* chain.c. Opening may wait; one line, -errno. */
 int qcow2_open_file(struct qcow2 *q);
 int qcow2_open_others(struct qcow2 *q);
+/* Before the L1 table is read. */
+int qcow2_check_memory(const struct qcow2 *q);
 int qcow2_close_files(struct qcow2 *q);
 /* The path of a file that the image names; NULL if out of memory. */
 char *qcow2_beside(const char *image, const char *name);
