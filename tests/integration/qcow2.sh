@@ -242,6 +242,33 @@ put64() {
 }
 get64() { od -An -v -tu8 --endian=big -j "$1" -N 8 "$image" | tr -d ' '; }
 
+# What is punched takes no storage in a data file either; what is written
+# there later stays.
+data_file() {
+	local i
+	create -o data_file="$dir/data" "$image" 20M
+	mount_rawfuse --format=qcow2 "$image" "$file"
+	expect 20000000 fileop "$file" pwrite 0 20000000 7
+	expect 0 fileop "$file" fsync
+	(($(stat -c %b "$dir/data") > 39000)) || fail "data is not in its file"
+	for ((i = 0; i < 10; i++)); do
+		expect 0 fileop "$file" punch $((i << 21)) $((2 << 20))
+		expect 0 fileop "$file" fsync
+		expect 5000 fileop "$file" pwrite $(((i << 21) + 65536)) 5000 9
+	done
+	unmount_rawfuse "$file"
+	(($(stat -c %b "$dir/data") < 3000)) ||
+		fail "punching freed nothing: $(stat -c %b "$dir/data") blocks"
+	check "$image" 0
+	mount_rawfuse --format=qcow2 "$image" "$file"
+	for ((i = 0; i < 10; i++)); do
+		expect yes fileop -r "$file" is $(((i << 21) + 65536)) 5000 9
+		expect yes fileop -r "$file" is $((i << 21)) 65536 0
+	done
+	unmount_rawfuse "$file"
+	rm "$image" "$dir/data"
+}
+
 # A disk of 2 PiB, whose 4 million L1 entries all name one empty L2 table.
 make_endless() {
 	local l1 table i
@@ -361,6 +388,7 @@ else
 fi
 each_transport snapshots
 each_transport formats
+each_transport data_file
 make_endless
 each_transport endless
 rm "$image"

@@ -12,7 +12,8 @@
  *   task       may hold a lock and a copy buffer while it waits for the rest
  *   table      waits for refcounts, a buffer, room, L1 not frozen
  *   refcounts  waits for a buffer and its I/O
- *   freer      waits for older I/O of data, and for refcount slices
+ *   freer      waits for older I/O of data, and for slices, the latter with a
+ *              lock where there is a data file
  *   slices     wait for a writeback if all are dirty
  *   writeback  waits for nothing but its I/O
  *

@@ -162,6 +162,7 @@ struct qcow2_range {
 
 struct qcow2_extent {
 	uint64_t first, count; /* host clusters */
+	bool data; /* of the data file, which has no refcounts */
 };
 
 struct qcow2_frees {
@@ -298,6 +299,9 @@ struct qcow2_freer {
 	enum qcow2_freer_state state;
 	uint64_t seq; /* holds older than this must go */
 	uint64_t punched; /* the clusters before this one have no storage */
+	struct qcow2_task lock; /* of a range of the data file */
+	bool locked;
+	uint64_t count; /* clusters of it that are punched */
 	struct qcow2_frees frees;
 	struct qcow2_queue idle; /* who waits for room in the lists */
 };
@@ -581,6 +585,7 @@ void qcow2_write(struct qcow2_task *t);
 void qcow2_write_request(struct qcow2_task *t);
 /* Waits if one of these guest clusters is being given a place. */
 int qcow2_lock_check(struct qcow2_task *t, uint64_t first, uint64_t count);
+bool qcow2_is_locked(const struct qcow2 *q, uint64_t first, uint64_t count);
 void qcow2_lock(struct qcow2_task *t, uint64_t first, uint64_t count);
 void qcow2_unlock(struct qcow2_task *t);
 /* cow.c: fills t->w.from to t->w.to at t->w.host, then qcow2_write_link(). */
