@@ -104,6 +104,7 @@ struct block_driver {
 struct block_chain {
 	const struct block_chain *above;
 	uint64_t device, inode;
+	uint64_t table_bytes; /* of memory, for it and those above */
 };
 
 struct block_options {

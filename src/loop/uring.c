@@ -208,11 +208,14 @@ static const struct io_uring_cqe *first_cqe(const struct io_uring *ring)
 	return &ring->cq.cqes[*ring->cq.khead & *ring->cq.kring_mask];
 }
 
-/* Runs what has completed; returns how many. */
+/*
+ * Runs what has completed; returns how many. What a posted op posts in turn
+ * is for the next round: who goes on by posting lets others in between.
+ */
 static unsigned int reap(struct uring *u)
 {
+	struct op *op, *last = NULL;
 	unsigned int n = 0;
-	struct op *op;
 
 	while (!u->emulated && io_uring_cq_ready(&u->ring)) {
 		struct io_uring_cqe cqe = *first_cqe(&u->ring);
@@ -222,12 +225,16 @@ static unsigned int reap(struct uring *u)
 		n++;
 		op->done(op, cqe.res, cqe.flags);
 	}
+	if (u->ready)
+		last = container_of(u->ready_tail, struct op, next);
 	while ((op = u->ready)) {
 		u->ready = op->next;
 		if (!u->ready)
 			u->ready_tail = &u->ready;
 		n++;
 		op->done(op, op->res, 0);
+		if (op == last)
+			break;
 	}
 	u->stats.completions += n;
 	return n;

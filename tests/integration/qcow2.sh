@@ -245,6 +245,83 @@ empty_below() {
 	rm "$image" "$dir"/{data,base,zeros}
 }
 
+# put64 OFFSET NUMBER...: in the image, in its byte order.
+put64() {
+	local at=$1
+	shift
+	printf '%016x' "$@" | sed 's/../\\x&/g' | xargs -0 printf |
+		dd of="$image" bs=1M oflag=seek_bytes seek="$at" \
+			conv=notrunc status=none
+}
+get64() { od -An -v -tu8 --endian=big -j "$1" -N 8 "$image" | tr -d ' '; }
+
+# What is punched takes no storage in a data file either; what is written
+# there later stays.
+data_file() {
+	local i
+	create -o data_file="$dir/data" "$image" 20M
+	mount_rawfuse --format=qcow2 "$image" "$file"
+	expect 20000000 fileop "$file" pwrite 0 20000000 7
+	expect 0 fileop "$file" fsync
+	(($(stat -c %b "$dir/data") > 39000)) || fail "data is not in its file"
+	for ((i = 0; i < 10; i++)); do
+		expect 0 fileop "$file" punch $((i << 21)) $((2 << 20))
+		expect 0 fileop "$file" fsync
+		expect 5000 fileop "$file" pwrite $(((i << 21) + 65536)) 5000 9
+	done
+	unmount_rawfuse "$file"
+	(($(stat -c %b "$dir/data") < 3000)) ||
+		fail "punching freed nothing: $(stat -c %b "$dir/data") blocks"
+	check "$image" 0
+	mount_rawfuse --format=qcow2 "$image" "$file"
+	for ((i = 0; i < 10; i++)); do
+		expect yes fileop -r "$file" is $(((i << 21) + 65536)) 5000 9
+		expect yes fileop -r "$file" is $((i << 21)) 65536 0
+	done
+	unmount_rawfuse "$file"
+	rm "$image" "$dir/data"
+}
+
+# A disk of 2 PiB, whose 4 million L1 entries all name one empty L2 table.
+make_endless() {
+	local l1 table i
+	create "$image" 2P
+	l1=$(get64 40)
+	table=$((($(stat -c %s "$image") + 65535) / 65536 * 65536))
+	truncate -s $((table + 65536)) "$image"
+	put64 "$l1" "$table"
+	for ((i = 8; i < 1 << 25; i *= 2)); do
+		dd if="$image" of="$image" bs=1M count=$i skip="$l1" \
+			seek=$((l1 + i)) conv=notrunc status=none \
+			iflag=skip_bytes,count_bytes oflag=seek_bytes ||
+			fail "dd"
+	done
+}
+
+start_seek() {
+	fileop -r "$file" data 0 >"$dir/found" {machine_lock}<&- &
+	seek=$!
+	wait_until "the seek has come" seeks
+}
+seeks() { report; grep -q 'in_flight=[1-9]' "$dir/report"; }
+
+# A seek that would take minutes keeps nobody waiting: not other requests, not
+# a signal, and in the end not its caller.
+endless() {
+	local seek
+	mount_rawfuse -r --grace=0 "$image" "$file"
+	start_seek
+	expect yes fileop -r "$file" is 1000000 4096 0
+	wait_until "the seek has ended" is_gone "$seek"
+	[[ $(<"$dir/found") =~ ^[0-9]{10,}$ ]] || fail "seek: $(<"$dir/found")"
+	start_seek
+	kill "$daemon"
+	wait_daemon 0
+	wait_until "the seek has ended" is_gone "$seek"
+	[[ $(<"$dir/found") == [A-Z]* ]] || fail "seek: $(<"$dir/found")"
+	no_mounts || fail "SIGTERM left a mount"
+}
+
 # A mark is written behind the end, so that the image's tables grow, and
 # flushed: it outlasts what comes.
 MARKS_AT=$((256 << 20)) MARKS_STEP=$((5 << 20))
@@ -326,6 +403,10 @@ fi
 each_transport snapshots
 each_transport formats
 each_transport empty_below
+each_transport data_file
+make_endless
+each_transport endless
+rm "$image"
 create -o cluster_size=4k "$image" 256M
 each_transport deaths
 finish

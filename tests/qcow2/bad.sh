@@ -131,6 +131,62 @@ for options in cluster_size=64k cluster_size=16k,extended_l2=on \
 		survived "$options: cut at $cut/12"
 	done
 done
+# A snapshot's L1 table, taken for data or for a table.
+qemu-img create -q -f qcow2 img $size && fill 1 qcow2 img &&
+	qemu-img snapshot -c s1 img && fill 2 qcow2 img || exit 99
+l1=$(get64 img 40)
+l2=$(($(get64 img "$l1") & mask))
+inactive=$(get64 img "$(get64 img 64)")
+inactive_bytes() {
+	dd if="$1" bs=65536 skip=$((inactive / 65536)) count=1 status=none
+}
+entry=$(printf '80%014x' "$inactive")
+for seed in 1 2 3; do
+	cp img bad && put bad $((l2 + 5 * 8)) "$entry"
+	survived "data in a snapshot's L1 table, seed $seed" seed=$seed
+	grep -q 'would have hit the L1 table of a snapshot' log ||
+		fails "data in a snapshot's L1 table, seed $seed: no message"
+	cmp -s <(inactive_bytes img) <(inactive_bytes bad) ||
+		fails "data in a snapshot's L1 table, seed $seed: it changed"
+done
+cp img bad && put bad "$l1" "$entry"
+refused "L2 table in a snapshot's L1 table" 'L1 table of a snapshot'
+cp img bad && put bad 40 "$(printf '%016x' "$inactive")"
+refused "L1 table that is a snapshot's" 'another table is there'
+# One that is nowhere harms nobody but who asks for the snapshot.
+for value in fffffffffffffe00 0000000000000000 00fffffffffffe00; do
+	cp img bad && put bad "$(get64 img 64)" $value
+	survived "a snapshot's L1 table at $value"
+	put bad $(($(get64 img 64) + 8)) ffffffff
+	survived "a snapshot's L1 table at $value, of 2^32 entries"
+done
+# Tables that are mostly holes: 32 MiB of L1 in each file of a chain, or forty
+# times the same for the snapshots of an image that was not closed.
+rm -f bad img
+qemu-img create -q -f qcow2 layer.1 2P
+for i in 2 3 4 5 6 7 8; do
+	qemu-img create -q -f qcow2 -b layer.$((i - 1)) -F qcow2 -u layer.$i 2P
+done
+cp --sparse=always layer.8 bad
+timeout 60 "$bin/q2test" bad ops=20 sparse=1 read-only=1 >log 2>&1 &&
+	passed=$((passed + 1)) || fails "eight large L1 tables: exit $?"
+qemu-img create -q -f qcow2 -b layer.8 -F qcow2 -u bad 2P
+refused 'nine large L1 tables' 'l1_size.*256 MiB' sparse=1
+rm layer.*
+qemu-img create -q -f qcow2 bad 2P && qemu-img snapshot -c s1 bad || exit 99
+from=$(get64 bad 64)
+length=$((0x$(od -An -tx1 -j $((from + 36)) -N 4 bad | tr -d ' ')))
+length=$(((40 + length + 1 + 2 + 7) / 8 * 8)) # with the ID 1 and the name s1
+to=$((($(stat -c %s bad) + 65535) / 65536 * 65536))
+for i in $(seq 0 39); do
+	dd if=bad of=bad bs=$length count=1 iflag=skip_bytes skip="$from" \
+		oflag=seek_bytes seek=$((to + i * length)) conv=notrunc \
+		status=none
+done
+put bad 60 00000028
+put bad 64 "$(printf '%016x' $to)"
+put bad 72 0000000000000001
+refused 'forty large L1 tables of snapshots' 'L1 tables.*more than 1 GiB'
 # Compressed data that is none.
 make_raw src 1M 700k 800k
 for type in zlib zstd; do

@@ -77,7 +77,10 @@ list_images() {
 	one 'cluster_size=4k' smallcompressed ''
 	one 'cluster_size=64k,compression_type=zstd' smallcompressed ''
 	one 'cluster_size=4k,data_file=DATA' small ''
+	one 'cluster_size=4k,data_file=DATA' empty "$r"
+	one 'cluster_size=16k,extended_l2=on,data_file=DATA' small 'depth=24'
 	one 'cluster_size=64k,data_file=DATA,data_file_raw=on' small "$r"
+	one 'cluster_size=4k,data_file=DATA,data_file_raw=on' empty "$r"
 	one 'cluster_size=4k,preallocation=metadata' empty 'depth=24'
 	one 'cluster_size=4k' smallbitmap 'leaks=1'
 	one 'cluster_size=1k' smallqcow 'metadata-cache=1k depth=16'
@@ -97,7 +100,7 @@ list_images() {
 
 jobs=${Q2_JOBS:-$(nproc)}
 [ -n "${Q2_ONLY:-}" ] && jobs=1
-images=48
+images=51
 runs=2
 points=$((total / images / runs / 2)) # of each of two rounds
 if [ $points -gt 2000 ]; then

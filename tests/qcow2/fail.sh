@@ -55,6 +55,8 @@ one cluster_size=16k,extended_l2=on smallraw ''
 one cluster_size=4k,lazy_refcounts=on small ''
 one cluster_size=4k smallcompressed ''
 one cluster_size=4k,data_file=DATA small ''
+one cluster_size=4k,data_file=DATA,data_file_raw=on small \
+	'resize=6 growable=1 max-size=3M'
 one compat=0.10,cluster_size=1k smallqcow 'metadata-cache=1k'
 one cluster_size=64k,extended_l2=on smallsnap 'depth=24'
 # Whoever reads does not wait for what cannot be written.

@@ -168,6 +168,10 @@ inspect() {
 			echo "qemu-img compare: data and model differ"
 			return 1
 		}
+		[ "$(stat -c %s data)" = "$(stat -c %s model)" ] || {
+			stat -c '%n has %s bytes' data model
+			return 1
+		}
 		;;
 	esac
 }

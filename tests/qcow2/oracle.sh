@@ -68,6 +68,10 @@ list_cases() {
 			t "cluster_size=$cs,compression_type=$e" \
 				"compressed snap1"
 		done
+		for p in empty fill; do
+			t "cluster_size=$cs,data_file=DATA,data_file_raw=on" \
+				$p "resize=9 growable=1 max-size=9M"
+		done
 		t "cluster_size=$cs" bitmap
 		t "cluster_size=$cs,refcount_bits=8" snap1 \
 			"resize=5 growable=1 max-size=9M"
@@ -87,6 +91,8 @@ list_cases() {
 		t "extended_l2=on,cluster_size=$cs,preallocation=metadata" \
 			backraw
 		t "extended_l2=on,cluster_size=$cs,data_file=DATA" fill
+		t "extended_l2=on,cluster_size=$cs,data_file=DATA,data_file_raw=on" \
+			fill "resize=9 growable=1 max-size=9M"
 	done
 	t "compression_type=zstd,extended_l2=on" compressed
 	t "cluster_size=2M,compression_type=zstd" compressed

@@ -155,6 +155,9 @@ static bool check_structure(struct crash *c, const struct qc_image *img,
 		complain(c, "image has errors", r.first);
 	else if (r.leaks && !leaks)
 		complain(c, "image leaks", r.first_leak);
+	else if (img->external && img->autoclear & QC_RAW &&
+		 img->data_file.size < img->size)
+		complain(c, "the raw data file", "is shorter than the disk");
 	else
 		return true;
 	return false;

@@ -204,10 +204,9 @@ START_TEST(fair)
 	if (!there)
 		return;
 	uring_post(&u, &op, 0);
-	if (uring_drain(&u)) {
-		ck_assert(uring_has_work(&u));
-		ck_assert_uint_lt(completed, 100000);
-	}
+	ck_assert(uring_drain(&u));
+	ck_assert(uring_has_work(&u));
+	ck_assert_uint_lt(completed, 1000);
 	while (uring_drain(&u))
 		;
 	ck_assert_uint_eq(completed, 100000);

@@ -6,6 +6,7 @@
  * refcount block, and 32 bits for each of these. A clear bit means no; a set
  * one that the tables are searched. So a write costs a bit test for each of its
  * clusters, and a search for one in 32, or fewer where tables are sparse.
+ * The L1 tables of snapshots are few, and lie in an ordered list.
  *
  * At open, tables that lie on one another are found by sorting their places.
  */
@@ -48,7 +49,22 @@ static bool overlaps(uint64_t a, uint64_t a_length, uint64_t b,
 	return a_length && b_length && a < b + b_length && b < a + a_length;
 }
 
-/* What has its place in the header. */
+static bool in_inactive_l1(const struct qcow2 *q, uint64_t host,
+			   uint64_t length)
+{
+	uint32_t from = 0, to = q->inactive_count, middle;
+
+	while (from < to) {
+		middle = from + (to - from) / 2;
+		if (q->inactive[middle].start < host + length)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return length && from && q->inactive[from - 1].end > host;
+}
+
+/* What has its place in the header, or in the snapshot table. */
 static const char *find_fixed(const struct qcow2 *q, uint64_t host,
 			      uint64_t length)
 {
@@ -60,6 +76,8 @@ static const char *find_fixed(const struct qcow2 *q, uint64_t host,
 		return "the refcount table";
 	if (overlaps(host, length, q->snapshots_offset, q->snapshots_length))
 		return "the snapshot table";
+	if (in_inactive_l1(q, host, length))
+		return "the L1 table of a snapshot";
 	return NULL;
 }
 
@@ -178,7 +196,8 @@ static int check_fixed(const struct qcow2 *q)
 
 	if (overlaps(q->l1_offset, l1, q->reftable_offset, reftable) ||
 	    overlaps(q->l1_offset, l1, q->snapshots_offset,
-		     q->snapshots_length))
+		     q->snapshots_length) ||
+	    in_inactive_l1(q, q->l1_offset, l1))
 		return qcow2_bad_field(q, "l1_table_offset", q->l1_offset,
 				       "another table is there");
 	if (overlaps(q->reftable_offset, reftable, q->snapshots_offset,
@@ -186,14 +205,49 @@ static int check_fixed(const struct qcow2 *q)
 		return qcow2_bad_field(q, "refcount_table_offset",
 				       q->reftable_offset,
 				       "the snapshot table is there");
+	if (in_inactive_l1(q, q->reftable_offset, reftable))
+		return qcow2_bad_field(q, "refcount_table_offset",
+				       q->reftable_offset,
+				       "the L1 table of a snapshot is there");
+	if (in_inactive_l1(q, q->snapshots_offset, q->snapshots_length))
+		return qcow2_bad_field(q, "snapshots_offset",
+				       q->snapshots_offset,
+				       "the L1 table of a snapshot is there");
 	return 0;
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct qcow2_range *one = a, *two = b;
+
+	return one->start < two->start ? -1 : one->start > two->start;
+}
+
+/* In order, and apart from one another. */
+static void sort_inactive(struct qcow2 *q)
+{
+	struct qcow2_range *r = q->inactive;
+	uint32_t i, n = 0;
+
+	if (!q->inactive_count)
+		return;
+	qsort(r, q->inactive_count, sizeof(*r), compare_ranges);
+	for (i = 1; i < q->inactive_count; i++) {
+		if (r[i].start > r[n].end)
+			r[++n] = r[i];
+		else if (r[i].end > r[n].end)
+			r[n].end = r[i].end;
+	}
+	q->inactive_count = n + 1;
 }
 
 int qcow2_fence_init(struct qcow2 *q)
 {
 	uint64_t want = BITS_A_TABLE * (q->reftable_size + q->l1_size);
-	int ret = check_fixed(q);
+	int ret;
 
+	sort_inactive(q);
+	ret = check_fixed(q);
 	if (ret)
 		return ret;
 	if (!q->reftable[0])

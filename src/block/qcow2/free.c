@@ -12,6 +12,12 @@
  *   freer HELD    old requests are under way   -> the last one ends
  *   freer LOWERS  refcounts are lowered        -> IDLE
  *
+ * A cluster of a data file has its guest cluster's place for ever, and no
+ * refcount: only its storage is given back. Somebody may have written to it
+ * meanwhile, or be about to. So the guest's clusters are locked, the L2 entries
+ * looked at again, and what is in use is let alone. A raw data file is not our
+ * business: discards write zeros there.
+ *
  * Both lists are bounded. Who is about to let clusters go asks for room first
  * and waits while there is none. A crash in between leaks clusters.
  */
@@ -41,30 +47,38 @@ int qcow2_free_room(struct qcow2 *q, struct qcow2_job *job)
 	return qcow2_wait(&q->freer.idle, job);
 }
 
-void qcow2_free_later(struct qcow2 *q, uint64_t host, uint64_t length)
+static void add(struct qcow2 *q, uint64_t host, uint64_t length, bool data)
 {
 	struct qcow2_frees *f = &q->frees;
 	uint64_t first = host >> q->cluster_bits;
 	uint64_t last = (host + length - 1) >> q->cluster_bits;
 	struct qcow2_extent *e = f->count ? &f->list[f->count - 1] : NULL;
 
-	if (e && e->first + e->count == first)
+	if (e && e->data == data && e->first + e->count == first)
 		e->count += last - first + 1;
 	else if (f->count < QCOW2_FREES)
 		f->list[f->count++] =
-			(struct qcow2_extent){ first, last - first + 1 };
-	else
+			(struct qcow2_extent){ first, last - first + 1, data };
+	else if (!data)
 		log_warnx("%s: qcow2: clusters are leaked ('qemu-img check -r "
 			  "leaks' finds them)",
 			  q->b->opt.path);
+}
+
+void qcow2_free_later(struct qcow2 *q, uint64_t host, uint64_t length)
+{
+	add(q, host, length, false);
 }
 
 void qcow2_free_entry(struct qcow2 *q, const struct qcow2_l2e *e)
 {
 	uint64_t offset = e->desc & QCOW2_OFFSET, length = q->cluster_size;
 
-	if (q->data_file)
+	if (q->data_file) {
+		if (!q->data_raw && e->desc & (QCOW2_OFFSET | QCOW2_COPIED))
+			add(q, offset, length, true);
 		return;
+	}
 	if (e->desc & QCOW2_COMPRESSED)
 		qcow2_packed_range(q, e->desc, &offset, &length);
 	if (offset)
@@ -159,6 +173,95 @@ static void punched(struct qcow2_job *job)
 	lower(job);
 }
 
+static void unlock(struct qcow2_freer *fr)
+{
+	if (fr->locked)
+		qcow2_unlock(&fr->lock);
+	fr->locked = false;
+}
+
+static void data_punched(struct qcow2_job *job)
+{
+	struct qcow2_freer *fr = &job->q->freer;
+
+	unlock(fr);
+	fr->frees.list[fr->frees.count - 1].count -= fr->count;
+	job->error = 0;
+	job->step = lower;
+	lower(job);
+}
+
+/* Locks what is before @end, in one slice; how much, or 0: it is in use. */
+static uint64_t lock_before(struct qcow2 *q, uint64_t end, uint64_t want)
+{
+	struct qcow2_freer *fr = &q->freer;
+	uint64_t n = qcow2_slice_index(q, (end - 1) << q->cluster_bits) + 1;
+
+	n = qcow2_min(n, want);
+	if (qcow2_is_locked(q, end - n, n))
+		n = 1;
+	if (qcow2_is_locked(q, end - n, n))
+		return 0;
+	fr->locked = true;
+	fr->lock.job.q = q;
+	qcow2_lock(&fr->lock, end - n, n);
+	return n;
+}
+
+/* How many before @end are alike? *@used: they have a place again. */
+static uint64_t alike(const struct qcow2 *q, const struct qcow2_slice *s,
+		      uint64_t end, uint64_t max, bool *used)
+{
+	unsigned int i = qcow2_slice_index(q, (end - 1) << q->cluster_bits);
+	uint64_t n;
+
+	for (n = 0; n < max; n++, i--) {
+		struct qcow2_l2e e = qcow2_l2_get(q, s, i);
+		bool has = e.desc || (uint32_t)e.bitmap;
+
+		if (n && has != *used)
+			break;
+		*used = has;
+	}
+	return n;
+}
+
+/* Gives back the storage of some clusters of the data file before @end. */
+static int punch_data(struct qcow2 *q, uint64_t end, uint64_t want,
+		      uint64_t *done)
+{
+	struct qcow2_freer *fr = &q->freer;
+	uint64_t guest = (end - 1) << q->cluster_bits, table;
+	bool copied, used = false;
+	struct qcow2_slice *s;
+	int ret;
+
+	*done = 1;
+	if (!fr->locked && !lock_before(q, end, want))
+		return 0;
+	fr->count = fr->lock.w.count;
+	ret = qcow2_l1_get(q, guest, &table, &copied);
+	if (!ret && table) {
+		ret = qcow2_slice_get(&q->l2,
+				      qcow2_slice_offset(q, table, guest),
+				      &fr->job, &s);
+		if (!ret)
+			fr->count = alike(q, s, end, fr->count, &used);
+	}
+	if (ret == QCOW2_WAIT)
+		return ret;
+	if (ret || used) {
+		*done = fr->count;
+		unlock(fr);
+		return ret;
+	}
+	fr->job.step = data_punched;
+	qcow2_child(&fr->job, q->data, BLOCK_DISCARD, NULL,
+		    fr->count << q->cluster_bits,
+		    (end - fr->count) << q->cluster_bits);
+	return QCOW2_WAIT;
+}
+
 static void lower(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
@@ -170,16 +273,20 @@ static void lower(struct qcow2_job *job)
 	while (!ret && f->count) {
 		struct qcow2_extent *e = &f->list[f->count - 1];
 
-		ret = lower_some(q, e->first + e->count, e->count, &done);
+		if (!e->count) {
+			f->count--;
+			continue;
+		}
+		ret = (e->data ? punch_data : lower_some)(
+			q, e->first + e->count, e->count, &done);
 		if (ret)
 			break;
 		q->freer.punched = 0;
 		e->count -= done;
-		if (!e->count)
-			f->count--;
 	}
 	if (ret == QCOW2_WAIT)
 		return;
+	unlock(&q->freer);
 	if (ret)
 		log_warnx("%s: qcow2: lowering refcounts: %s: clusters are "
 			  "leaked ('qemu-img check -r leaks' finds them)",

@@ -9,6 +9,11 @@
  *    may hold anything, and a backing file may be longer than its overlay.
  *    This is stable before the header tells the new size.
  *
+ * A raw data file is the disk, without the help of our tables, so its size is
+ * the disk's: it ends where the disk does before the header tells of a larger
+ * one, and after it told of a smaller one. Cut off first, it reads as zeros
+ * where it grows.
+ *
  * The header counts in sectors of 512 bytes: a size is rounded up there.
  */
 #include "config.h"
@@ -29,6 +34,11 @@ void qcow2_store_end(struct qcow2 *q, uint64_t end)
 {
 	if (end > q->stored_end)
 		q->stored_end = qcow2_round_up(end, QCOW2_SECTOR);
+}
+
+bool qcow2_data_follows(const struct qcow2 *q)
+{
+	return q->data_raw && q->data->opt.growable;
 }
 
 static uint64_t l1_need(const struct qcow2 *q, uint64_t end)
@@ -212,6 +222,37 @@ static void clean(struct qcow2 *q)
 	qcow2_zero(t);
 }
 
+static void extended(struct qcow2_job *job)
+{
+	end_grow(job->q, job->error);
+}
+
+static void extend(struct qcow2_job *job)
+{
+	if (job->error) {
+		end_grow(job->q, job->error);
+		return;
+	}
+	job->step = extended;
+	qcow2_child(job, job->q->data, BLOCK_TRUNCATE, NULL,
+		    qcow2_round_up(job->q->grower.end, QCOW2_SECTOR), 0);
+}
+
+/* Nobody writes behind the end of the disk as long as it grows. */
+static void extend_data(struct qcow2 *q)
+{
+	struct qcow2_job *job = &q->grower.task.job;
+	/* The header may tell of all of the last sector. */
+	uint64_t end = q->end > q->stored_end ? q->end : q->stored_end;
+
+	if (q->data->size <= end) {
+		extend(job);
+		return;
+	}
+	job->step = extend;
+	qcow2_child(job, q->data, BLOCK_TRUNCATE, NULL, end, 0);
+}
+
 static void grow_step(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
@@ -223,7 +264,10 @@ static void grow_step(struct qcow2_job *job)
 		return;
 	}
 	if (need <= q->l1_size) {
-		clean(q);
+		if (qcow2_data_follows(q))
+			extend_data(q);
+		else
+			clean(q);
 		return;
 	}
 	if (need > QCOW2_MAX_L1 / 8 ||
@@ -273,6 +317,12 @@ static void truncated(struct qcow2_job *job)
 	qcow2_finish(QCOW2_TASK(job), job->error);
 }
 
+static void data_cut(struct qcow2_job *job)
+{
+	/* Should it fail: it is cut before the disk grows. */
+	qcow2_finish(QCOW2_TASK(job), 0);
+}
+
 static void tail_gone(struct qcow2_task *t)
 {
 	/* Should it fail: the disk has its size, the tail stays allocated. */
@@ -295,6 +345,12 @@ static void size_stored(struct qcow2_job *job)
 	}
 	if (job->error || size >= t->pos) {
 		qcow2_finish(t, job->error);
+		return;
+	}
+	if (qcow2_data_follows(q)) {
+		job->step = data_cut;
+		qcow2_child(job, q->data, BLOCK_TRUNCATE, NULL,
+			    qcow2_round_up(size, QCOW2_SECTOR), 0);
 		return;
 	}
 	t->z.type = BLOCK_DISCARD;

@@ -10,6 +10,8 @@
 
 #include "block/qcow2/qcow2.h"
 
+#define MAX_RUN 4096u /* (sub)clusters that one lookup goes through */
+
 #define ALLOCATED(sub) (1ULL << (sub))
 #define ZEROED(sub) (1ULL << ((sub) + 32))
 
@@ -158,7 +160,10 @@ static const struct qcow2_slice *next_slice(struct qcow2 *q, uint64_t guest,
 					q, table & QCOW2_OFFSET, guest));
 }
 
-/* How far does what is at @guest go on, within the cached slices? */
+/*
+ * How far does what is at @guest go on, within the cached slices? Many L1
+ * entries of a bad image may name one of them, so this has an end.
+ */
 static uint64_t run_length(struct qcow2 *q, const struct qcow2_slice *s,
 			   uint64_t guest, uint64_t length,
 			   const struct qcow2_map *map)
@@ -170,6 +175,7 @@ static uint64_t run_length(struct qcow2 *q, const struct qcow2_slice *s,
 	uint64_t run = unit - (guest & (unit - 1));
 	struct qcow2_l2e e = qcow2_l2_get(q, s, i);
 
+	length = qcow2_min(length, (uint64_t)unit * MAX_RUN);
 	while (run < length) {
 		if (++sub == q->subs) {
 			sub = 0;
@@ -237,6 +243,7 @@ int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 		map->copied = e.desc & QCOW2_COPIED && copied;
 	}
 	map->length = run_length(q, s, guest, length, map);
+	map->entries = (uint32_t)(map->length >> q->sub_bits) + 1;
 	return 0;
 }
 

@@ -12,7 +12,8 @@
  *   task       may hold a lock and a copy buffer while it waits for the rest
  *   table      waits for refcounts, a buffer, room, L1 not frozen
  *   refcounts  waits for a buffer and its I/O
- *   freer      waits for older I/O of data, and for refcount slices
+ *   freer      waits for older I/O of data, and for slices, the latter with a
+ *              lock where there is a data file
  *   slices     to be changed wait for a writeback if too many are dirty
  *   writeback  waits for nothing but its I/O
  *
@@ -103,6 +104,7 @@ static void free_all(struct qcow2 *q)
 	free(q->l1);
 	free(q->reftable);
 	free(q->fence);
+	free(q->inactive);
 	free(q);
 }
 
@@ -168,6 +170,8 @@ static int open_image(struct qcow2 *q)
 		ret = qcow2_unpack_check(q);
 	if (!ret)
 		ret = qcow2_check_snapshots(q);
+	if (!ret)
+		ret = qcow2_check_memory(q);
 	if (!ret)
 		ret = qcow2_read_table(q, "l1_table_offset", q->l1_offset,
 				       q->l1_size, &q->l1);

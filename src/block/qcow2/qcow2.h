@@ -155,10 +155,16 @@ struct qcow2_map {
 	uint64_t length; /* bytes that are so */
 	uint64_t host; /* DATA: of the first byte; PACKED: the descriptor */
 	bool copied; /* DATA: may be written in place */
+	uint32_t entries; /* of L2 tables that were looked at, about */
+};
+
+struct qcow2_range {
+	uint64_t start, end; /* bytes, whole clusters */
 };
 
 struct qcow2_extent {
 	uint64_t first, count; /* host clusters */
+	bool data; /* of the data file, which has no refcounts */
 };
 
 struct qcow2_frees {
@@ -215,6 +221,13 @@ struct qcow2_task {
 		bool cut; /* behind the end of the disk: may read as it likes */
 		bool changed;
 	} z;
+
+	/* seek.c */
+	struct {
+		unsigned int looks; /* at the map */
+		uint64_t entries; /* that it saw there */
+		uint64_t began; /* monotonic seconds */
+	} s;
 
 	struct qcow2_task *locked_prev, *locked_next;
 	struct qcow2_queue unlock;
@@ -288,6 +301,9 @@ struct qcow2_freer {
 	enum qcow2_freer_state state;
 	uint64_t seq; /* holds older than this must go */
 	uint64_t punched; /* the clusters before this one have no storage */
+	struct qcow2_task lock; /* of a range of the data file */
+	bool locked;
+	uint64_t count; /* clusters of it that are punched */
 	struct qcow2_frees frees;
 	struct qcow2_queue idle; /* who waits for room in the lists */
 };
@@ -340,6 +356,8 @@ struct qcow2 {
 
 	uint64_t *fence; /* bits */
 	unsigned int fence_bits; /* 2 to this many */
+	struct qcow2_range *inactive; /* L1 tables of snapshots, in order */
+	uint32_t inactive_count;
 
 	struct qcow2_cache l2, refcounts;
 
@@ -421,6 +439,8 @@ int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset);
 /* chain.c. Opening may wait; one line, -errno. */
 int qcow2_open_file(struct qcow2 *q);
 int qcow2_open_others(struct qcow2 *q);
+/* Before the L1 table is read. */
+int qcow2_check_memory(const struct qcow2 *q);
 int qcow2_close_files(struct qcow2 *q);
 /* The path of a file that the image names; NULL if out of memory. */
 char *qcow2_beside(const char *image, const char *name);
@@ -573,6 +593,7 @@ void qcow2_write(struct qcow2_task *t);
 void qcow2_write_request(struct qcow2_task *t);
 /* Waits if one of these guest clusters is being given a place. */
 int qcow2_lock_check(struct qcow2_task *t, uint64_t first, uint64_t count);
+bool qcow2_is_locked(const struct qcow2 *q, uint64_t first, uint64_t count);
 void qcow2_lock(struct qcow2_task *t, uint64_t first, uint64_t count);
 void qcow2_unlock(struct qcow2_task *t);
 /* cow.c: fills t->w.from to t->w.to at t->w.host, then qcow2_write_link(). */
@@ -586,6 +607,8 @@ void qcow2_seek_request(struct qcow2_task *t);
 void qcow2_truncate_request(struct qcow2_task *t);
 /* The disk shall reach to @end: 0, QCOW2_WAIT or -errno. */
 int qcow2_grow(struct qcow2_task *t, uint64_t end);
+/* A raw data file that ends where the disk does? */
+bool qcow2_data_follows(const struct qcow2 *q);
 /* What is written up to @end is part of the disk. */
 void qcow2_store_end(struct qcow2 *q, uint64_t end);
 

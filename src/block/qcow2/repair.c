@@ -26,6 +26,7 @@
 #include "loop/log.h"
 
 #define MAX_COUNTS (64u << 20) /* clusters; 256 MiB of memory */
+#define MAX_L1S (1u << 30) /* bytes of all snapshots' L1 tables; a second */
 
 #define OLD UINT32_MAX /* count 0, of the old refcounts */
 
@@ -35,6 +36,7 @@ struct repair {
 	uint64_t clusters; /* of the file */
 	uint64_t end; /* of these, what is in use */
 	uint64_t *l1; /* of a snapshot */
+	uint64_t l1_bytes; /* of all snapshots so far */
 	uint8_t *l2; /* one cluster */
 	uint32_t highest;
 };
@@ -107,13 +109,14 @@ static int count_l2(struct repair *r, uint64_t table)
 static int check_twice(struct repair *r, const uint64_t *l1, uint64_t size,
 		       uint64_t offset)
 {
-	uint64_t *hosts = calloc(size + 1, sizeof(*hosts)), i, twice;
+	uint64_t *hosts = calloc(size + 1, sizeof(*hosts)), i, n = 0, twice;
 
 	if (!hosts)
 		return -ENOMEM;
 	for (i = 0; i < size; i++)
-		hosts[i] = be64toh(l1[i]) & QCOW2_OFFSET;
-	twice = qcow2_find_twice(hosts, size);
+		if (l1[i])
+			hosts[n++] = be64toh(l1[i]) & QCOW2_OFFSET;
+	twice = qcow2_find_twice(hosts, n);
 	free(hosts);
 	return twice ? refuse(r, "two entries for one L2 table in the L1 "
 				 "table", offset) :
@@ -151,6 +154,10 @@ static int count_snapshot(struct qcow2 *q, void *arg, uint64_t l1_offset,
 
 	if (l1_size > QCOW2_MAX_L1 / 8)
 		return refuse(r, "a snapshot's L1 table", l1_offset);
+	r->l1_bytes += (uint64_t)l1_size * 8;
+	if (r->l1_bytes > MAX_L1S)
+		return refuse(r, "the L1 tables of its snapshots have more than"
+				 " 1 GiB, with the one", l1_offset);
 	ret = qcow2_read_table(q, "snapshot's l1_table_offset", l1_offset,
 			       l1_size, &r->l1);
 	if (!ret)

@@ -1,7 +1,8 @@
 /*
  * Internal snapshots. The directory is walked once at open: the sizes of its
  * entries are checked, and --snapshot finds its entry there. What a snapshot
- * refers to is protected by its refcounts and needs no further attention.
+ * refers to is protected by its refcounts; where its L1 table is, fence.c lets
+ * nobody write, whatever an L2 entry says.
  */
 #include "config.h"
 
@@ -92,6 +93,19 @@ static int take(struct qcow2 *q, const struct entry *e)
 	return 0;
 }
 
+/* An L1 table that is nowhere is for those to refuse who want to read it. */
+static void note_l1(struct qcow2 *q, const struct entry *e)
+{
+	uint64_t end = e->l1_offset + (uint64_t)e->l1_size * 8;
+
+	if (!q->inactive || !e->l1_size || e->l1_offset >= QCOW2_OFFSET)
+		return;
+	q->inactive[q->inactive_count++] = (struct qcow2_range){
+		e->l1_offset - qcow2_in_cluster(q, e->l1_offset),
+		qcow2_round_up(end, q->cluster_size)
+	};
+}
+
 static int walk(struct qcow2 *q, struct entry *e)
 {
 	const char *wanted = q->b->opt.snapshot;
@@ -108,6 +122,7 @@ static int walk(struct qcow2 *q, struct entry *e)
 				  q->b->opt.path, i, strerror(-ret));
 			return ret;
 		}
+		note_l1(q, e);
 		at += entry_length(e);
 		if (at - q->snapshots_offset > MAX_DIRECTORY)
 			return qcow2_bad_field(q, "nb_snapshots", q->snapshots,
@@ -179,8 +194,13 @@ int qcow2_check_snapshots(struct qcow2 *q)
 				       "an image with a data file cannot have "
 				       "snapshots");
 	e = malloc(sizeof(*e));
-	if (!e)
+	if (!q->b->opt.read_only && q->snapshots)
+		q->inactive = calloc(q->snapshots, sizeof(*q->inactive));
+	if (!e || (!q->b->opt.read_only && q->snapshots && !q->inactive)) {
+		log_warnx("%s: open: out of memory", q->b->opt.path);
+		free(e);
 		return -ENOMEM;
+	}
 	ret = walk(q, e);
 	free(e);
 	return ret;

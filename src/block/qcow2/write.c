@@ -25,15 +25,27 @@ static void write_step(struct qcow2_job *job);
 static void alloc_step(struct qcow2_job *job);
 static void link_step(struct qcow2_job *job);
 
+static struct qcow2_task *who_locks(const struct qcow2 *q, uint64_t first,
+				    uint64_t count)
+{
+	struct qcow2_task *t = q->locked_first;
+
+	while (t && (t->w.first >= first + count ||
+		     first >= t->w.first + t->w.count))
+		t = t->locked_next;
+	return t;
+}
+
+bool qcow2_is_locked(const struct qcow2 *q, uint64_t first, uint64_t count)
+{
+	return who_locks(q, first, count);
+}
+
 int qcow2_lock_check(struct qcow2_task *t, uint64_t first, uint64_t count)
 {
-	struct qcow2_task *other = t->job.q->locked_first;
+	struct qcow2_task *other = who_locks(t->job.q, first, count);
 
-	for (; other; other = other->locked_next)
-		if (other->w.first < first + count &&
-		    first < other->w.first + other->w.count)
-			return qcow2_wait(&other->unlock, &t->job);
-	return 0;
+	return other ? qcow2_wait(&other->unlock, &t->job) : 0;
 }
 
 void qcow2_lock(struct qcow2_task *t, uint64_t first, uint64_t count)
@@ -209,14 +221,16 @@ static uint64_t fill_to(const struct qcow2_task *t, const struct qcow2_l2e *e)
 }
 
 /*
- * A data file that is a device ends with the disk, maybe within a cluster;
- * what is behind both ends reads as zeros and needs no filling.
+ * A raw data file, or one that is a device, ends with the disk, maybe within a
+ * cluster; what is behind both ends reads as zeros and needs no filling.
  */
 static uint64_t cut_fill(const struct qcow2_task *t, uint64_t to)
 {
 	const struct qcow2 *q = t->job.q;
 	uint64_t end = t->w.first << q->cluster_bits;
 
+	if (qcow2_data_follows(q))
+		to = qcow2_min(to, qcow2_round_up(q->end, QCOW2_SECTOR));
 	if (q->data->opt.growable)
 		return to;
 	if (q->data->size > t->w.host)
