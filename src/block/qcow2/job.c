@@ -12,6 +12,9 @@
  * mapping itself has gone meanwhile (a discard beside a read). q->held_first
  * lists the tasks with such a request, oldest first; free.c waits for those
  * that are older than what it is about to free.
+ *
+ * Locks. A lock keeps other changes of these guest clusters waiting; reads go
+ * on with the old mapping, which stays whole until the new one is complete.
  */
 #include "config.h"
 
@@ -240,6 +243,53 @@ void qcow2_finish(struct qcow2_task *t, int64_t result)
 		uring_post(t->job.q->b->uring, &t->job.op, 0);
 	else
 		finish_step(&t->job);
+}
+
+static struct qcow2_task *who_locks(const struct qcow2 *q, uint64_t first,
+				    uint64_t count)
+{
+	struct qcow2_task *t = q->locked_first;
+
+	while (t && (t->w.first >= first + count ||
+		     first >= t->w.first + t->w.count))
+		t = t->locked_next;
+	return t;
+}
+
+bool qcow2_is_locked(const struct qcow2 *q, uint64_t first, uint64_t count)
+{
+	return who_locks(q, first, count);
+}
+
+int qcow2_lock_check(struct qcow2_task *t, uint64_t first, uint64_t count)
+{
+	struct qcow2_task *other = who_locks(t->job.q, first, count);
+
+	return other ? qcow2_wait(&other->unlock, &t->job) : 0;
+}
+
+void qcow2_lock(struct qcow2_task *t, uint64_t first, uint64_t count)
+{
+	struct qcow2 *q = t->job.q;
+
+	t->w.first = first;
+	t->w.count = count;
+	t->locked_prev = NULL;
+	t->locked_next = q->locked_first;
+	if (q->locked_first)
+		q->locked_first->locked_prev = t;
+	q->locked_first = t;
+}
+
+void qcow2_unlock(struct qcow2_task *t)
+{
+	if (t->locked_prev)
+		t->locked_prev->locked_next = t->locked_next;
+	else
+		t->job.q->locked_first = t->locked_next;
+	if (t->locked_next)
+		t->locked_next->locked_prev = t->locked_prev;
+	qcow2_wake(&t->unlock, 0);
 }
 
 int qcow2_pools_init(struct qcow2 *q)

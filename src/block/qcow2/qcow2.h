@@ -476,6 +476,11 @@ void qcow2_pools_free(struct qcow2 *q);
 /* The mapping that @t has looked up stays in use until it is released. */
 void qcow2_hold(struct qcow2_task *t);
 void qcow2_release(struct qcow2_task *t);
+/* Waits if one of these guest clusters is being given a place. */
+int qcow2_lock_check(struct qcow2_task *t, uint64_t first, uint64_t count);
+bool qcow2_is_locked(const struct qcow2 *q, uint64_t first, uint64_t count);
+void qcow2_lock(struct qcow2_task *t, uint64_t first, uint64_t count);
+void qcow2_unlock(struct qcow2_task *t);
 /* The task's request is over. */
 void qcow2_finish(struct qcow2_task *t, int64_t result);
 void qcow2_fifo_add(struct qcow2 *q, struct block_req *req);
@@ -591,11 +596,6 @@ void qcow2_l1_dirty(struct qcow2 *q, uint32_t index);
 /* write.c: writes t->w.src from t->w.pos to t->w.end, then t->w.done(). */
 void qcow2_write(struct qcow2_task *t);
 void qcow2_write_request(struct qcow2_task *t);
-/* Waits if one of these guest clusters is being given a place. */
-int qcow2_lock_check(struct qcow2_task *t, uint64_t first, uint64_t count);
-bool qcow2_is_locked(const struct qcow2 *q, uint64_t first, uint64_t count);
-void qcow2_lock(struct qcow2_task *t, uint64_t first, uint64_t count);
-void qcow2_unlock(struct qcow2_task *t);
 /* cow.c: fills t->w.from to t->w.to at t->w.host, then qcow2_write_link(). */
 void qcow2_fill(struct qcow2_task *t);
 void qcow2_write_link(struct qcow2_task *t, int error);

@@ -11,9 +11,6 @@
  *
  * The bytes of an unseen request (zero-copy) go straight into clusters of our
  * own; at the first chunk of the other kind, the rest bounces.
- *
- * A lock keeps other changes of these clusters waiting; reads go on with the
- * old mapping, which stays whole until the new one is complete.
  */
 #include "config.h"
 
@@ -24,53 +21,6 @@
 static void write_step(struct qcow2_job *job);
 static void alloc_step(struct qcow2_job *job);
 static void link_step(struct qcow2_job *job);
-
-static struct qcow2_task *who_locks(const struct qcow2 *q, uint64_t first,
-				    uint64_t count)
-{
-	struct qcow2_task *t = q->locked_first;
-
-	while (t && (t->w.first >= first + count ||
-		     first >= t->w.first + t->w.count))
-		t = t->locked_next;
-	return t;
-}
-
-bool qcow2_is_locked(const struct qcow2 *q, uint64_t first, uint64_t count)
-{
-	return who_locks(q, first, count);
-}
-
-int qcow2_lock_check(struct qcow2_task *t, uint64_t first, uint64_t count)
-{
-	struct qcow2_task *other = who_locks(t->job.q, first, count);
-
-	return other ? qcow2_wait(&other->unlock, &t->job) : 0;
-}
-
-void qcow2_lock(struct qcow2_task *t, uint64_t first, uint64_t count)
-{
-	struct qcow2 *q = t->job.q;
-
-	t->w.first = first;
-	t->w.count = count;
-	t->locked_prev = NULL;
-	t->locked_next = q->locked_first;
-	if (q->locked_first)
-		q->locked_first->locked_prev = t;
-	q->locked_first = t;
-}
-
-void qcow2_unlock(struct qcow2_task *t)
-{
-	if (t->locked_prev)
-		t->locked_prev->locked_next = t->locked_next;
-	else
-		t->job.q->locked_first = t->locked_next;
-	if (t->locked_next)
-		t->locked_next->locked_prev = t->locked_prev;
-	qcow2_wake(&t->unlock, 0);
-}
 
 static void end_write(struct qcow2_task *t, int error)
 {
