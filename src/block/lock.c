@@ -24,7 +24,6 @@
 
 #define PERM_USED 100
 #define PERM_UNSHARED 200
-#define PATIENCE 50 /* tries of 20 ms */
 
 enum perm {
 	PERM_CONSISTENT_READ = 0,
@@ -117,21 +116,27 @@ static int take_and_look(int fd, bool writer, enum perm *perm, bool *by_them)
 	return ret > 0 ? -EBUSY : ret;
 }
 
-int lock_image(int fd, const char *path, bool writer)
+void lock_pause(void)
 {
 	static const struct timespec pause = { .tv_nsec = 20000000 };
+
+	nanosleep(&pause, NULL);
+}
+
+int lock_image(int fd, const char *path, bool writer)
+{
 	enum perm perm = PERMS;
 	bool by_them = false;
 	int ret, tries;
 
-	for (tries = 0; tries < PATIENCE; tries++) {
+	for (tries = 0; tries < LOCK_TRIES; tries++) {
 		ret = take_and_look(fd, writer, &perm, &by_them);
 		if (!ret)
 			return 0;
 		lock_release(fd);
 		if (ret != -EBUSY && ret != -EAGAIN)
 			break;
-		nanosleep(&pause, NULL);
+		lock_pause();
 	}
 	/* A file system without locks: nobody else can take one. */
 	if (ret == -EINVAL || ret == -ENOLCK || ret == -EOPNOTSUPP)

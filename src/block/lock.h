@@ -4,6 +4,10 @@
 
 #include <stdbool.h>
 
+/* One that is about to end is waited for, in all for a second. */
+#define LOCK_TRIES 50
+void lock_pause(void);
+
 /*
  * Locks the image behind @fd against other users that do not agree: a writer
  * allows readers that allow writers, a reader allows only readers. Waits a

@@ -36,6 +36,19 @@ static int not_writable(const struct block *b)
 	return -errno;
 }
 
+/* The ring of one that has ended may hold a device for a moment more. */
+static int open_patiently(const char *path, int flags)
+{
+	int tries, fd = open(path, flags);
+
+	for (tries = 0; fd < 0 && errno == EBUSY && tries < LOCK_TRIES;
+	     tries++) {
+		lock_pause();
+		fd = open(path, flags);
+	}
+	return fd;
+}
+
 /* Then --read-only helps. */
 static bool may_read(const char *path)
 {
@@ -64,7 +77,7 @@ static int open_host(struct raw *raw, struct stat *st)
 	/* A device that is mounted must not be written behind its back. */
 	if (S_ISBLK(st->st_mode) && !opt->read_only && !opt->no_lock)
 		flags |= O_EXCL;
-	raw->host_fd = open(opt->path, flags);
+	raw->host_fd = open_patiently(opt->path, flags);
 	if (raw->host_fd < 0 && errno == EBUSY) {
 		log_warnx("%s: open for writing: the device is in use (mounted?"
 			  "); unmount it, or use --read-only",

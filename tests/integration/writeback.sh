@@ -265,7 +265,7 @@ full_disk() {
 	succeed umount "$file"
 	wait_daemon 1
 	check_log 'No space left on device: what was written is lost'
-	succeed umount "$dir/small"
+	wait_until "its file system is free" umount "$dir/small" 2>"$dir/err"
 	rmdir "$dir/small"
 }
 

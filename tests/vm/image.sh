@@ -18,7 +18,7 @@ needed='bash fio qemu-img qemu-io mkfs.ext4 e2fsck losetup findmnt setpriv
 	unshare flock cmp diff fstrim blockdev prlimit mount umount mountpoint
 	date stat truncate dd head tail cut tac sort cp mv rm ln mkdir rmdir mktemp
 	chmod chown touch cat sync tr wc readlink realpath timeout sleep id env
-	mkfifo grep sed awk find tee seq test printf'
+	mkfifo grep sed awk find tee seq test printf od xargs'
 wished='fusermount3'
 
 for tool in busybox cpio ldd; do
