@@ -395,10 +395,12 @@ deaths() {
 
 require_tool qemu-img fio cmp diff
 each_transport fio_verify
-if have_tool mkfs.ext4 && grep -qw ext4 /proc/filesystems; then
-	each_transport filesystem
-else
+if ! have_tool mkfs.ext4 || ! grep -qw ext4 /proc/filesystems; then
 	skip_part "no ext4"
+elif ! losetup --find >/dev/null 2>&1; then
+	skip_part "no loop device"
+else
+	each_transport filesystem
 fi
 each_transport snapshots
 each_transport formats
