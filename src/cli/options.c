@@ -227,6 +227,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		.format = "auto",
 		.cpu = "auto",
 		.poll = "auto",
+		.zero_copy = ZERO_COPY_OFF,
 		.queue_depth = 64,
 		.max_write = 1 << 20,
 		.grace = 5,

@@ -58,8 +58,8 @@ const struct option_spec options_specs[] = {
 	{ "buffer-pool", 0, KIND_AUTO_SIZE, "auto|off|SIZE", AT(buffer_pool),
 	  4096, UINT32_MAX, "memory for data, a CPU (Linux 7.3; 32 requests)" },
 	{ "zero-copy", 0, KIND_CHOICE, "auto|on|off", AT(zero_copy), 0, 0,
-	  "data between image and caller without copies (Linux 7.3, as\n"
-	  "root)" },
+	  "data between image and caller without copies (off; Linux 7.3,\n"
+	  "as root; not for a file that the kernel itself uses)" },
 	{ "pidfile", 0, KIND_STRING, "FILE", AT(pidfile), 0, 0,
 	  "write the process ID there once the file can be used" },
 	{ "grace", 0, KIND_NUMBER, "SECONDS", AT(grace), 0, 86400,

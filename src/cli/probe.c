@@ -130,7 +130,10 @@ static void probe_pools(uint64_t offered)
 		why = "not in a user namespace (a rootless container)";
 	else if (!why && !has_sys_admin())
 		why = "as root (CAP_SYS_ADMIN)";
-	line("zero-copy", why ? "no" : "yes", why);
+	line("zero-copy", why ? "no" : "yes",
+	     why ? why :
+		   "--zero-copy uses it; not for a file that the kernel itself "
+		   "uses, as a loop device with direct I/O does");
 }
 
 static void probe_passthrough(uint64_t flags)

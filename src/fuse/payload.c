@@ -15,6 +15,13 @@
  *   kernel puts the caller's pages into the ring's table of registered
  *   buffers, in the slot of the entry. Pools remain for the rest, so there is
  *   nothing to gain by registering them.
+ *
+ * Why zero-copy is off unless it is asked for: Linux 7.3 takes a reference to
+ * each page and drops it at the commit. Where the caller is the kernel itself
+ * and does direct I/O (a loop device with LO_FLAGS_DIRECT_IO and a file system
+ * on it, nvmet), the page may be kmalloc()'s, which has no reference count; the
+ * drop then frees memory that is in use ("Bad page state"). Neither OPEN nor a
+ * request tells who the caller is.
  */
 #include "config.h"
 
@@ -69,13 +76,14 @@ static size_t pool_size(const struct payload *p,
 /* Entry i's slot for zero-copy is i; behind them come the pools. */
 static unsigned int pools_index(const struct payload *p)
 {
-	return p->queues * p->depth;
+	return p->zero_copy ? p->queues * p->depth : 0;
 }
 
 void payload_choose(struct payload *p, const struct session_config *cfg,
 		    struct uring *u, bool kernel_has_pools)
 {
-	unsigned int wanted = pools_index(p) + 1;
+	unsigned int entries = p->queues * p->depth;
+	unsigned int wanted = cfg->zero_copy == ZERO_COPY_OFF ? 1 : entries + 1;
 
 	if (cfg->buffer_pool == BUFFER_POOL_OFF) {
 		p->why = "buffer pools are off";
@@ -94,7 +102,7 @@ void payload_choose(struct payload *p, const struct session_config *cfg,
 		p->why = "zero-copy is off";
 	else if (!p->table)
 		p->why = "there is no memory for a table of buffers";
-	else if (p->table < pools_index(p))
+	else if (p->table < entries)
 		p->why = "the entries are too many for zero-copy (a smaller "
 			 "--queue-depth helps)";
 	else

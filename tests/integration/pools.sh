@@ -78,7 +78,7 @@ memlock_too_small() {
 	local RAWFUSE_RUN="setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock
 		prlimit --memlock=3145728:3145728"
 	lacking 'ulimit -l' pool --zero-copy=off --buffer-pool=4M
-	lacking 'ulimit -l' zero-copy,pool --buffer-pool=4M
+	lacking 'ulimit -l' zero-copy,pool --zero-copy=auto --buffer-pool=4M
 	RAWFUSE_RUN=${RAWFUSE_RUN//3145728/268435456}
 	mount_rawfuse --zero-copy=off --buffer-pool=4M "$image" "$file"
 	payloads 'mode=registered-pool '
@@ -99,7 +99,7 @@ unprivileged() {
 	make_image disk.img 1000001
 	cp "$image" "$dir/reference"
 	chown $USER1 "$image"
-	mount_rawfuse "$image" "$file"
+	mount_rawfuse --zero-copy=auto "$image" "$file"
 	payloads 'mode=[a-z-]*pool .*why=.*CAP_SYS_ADMIN'
 	succeed as_user cmp "$dir/reference" "$file"
 	succeed as_user dd if="$dir/reference" of="$file" conv=notrunc,fsync \

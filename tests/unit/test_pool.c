@@ -126,7 +126,9 @@ START_TEST(stages)
 	for (i = 0; i < FAKE_QUEUES; i++) {
 		ck_assert_uint_eq(f->queues[i].pool_len, POOL);
 		ck_assert_uint_eq(f->queues[i].fixed,
-				  fixed ? FAKE_ENTRIES + 1 : 0);
+				  !fixed    ? 0 :
+				  zero_copy ? FAKE_ENTRIES + 1 :
+					      1);
 	}
 	ck_assert_ptr_eq(f->queues[1].pool, f->queues[0].pool + POOL);
 	for (i = 0; zero_copy && i < FAKE_ENTRIES; i++)
@@ -390,8 +392,8 @@ static const struct {
 	{ 16, 1023, "zero-copy,pool", "zero-copy,registered-pool" },
 	{ 3, 5461, "zero-copy,pool", "zero-copy,registered-pool" }, /* 16383 */
 	{ 16, 1024, "zero-copy,pool", "zero-copy,pool" },
-	{ 5, 3277, "pool", "pool" }, /* 16385 */
-	{ 64, 1024, "pool", "pool" },
+	{ 5, 3277, "registered-pool", "registered-pool" }, /* 16385 */
+	{ 64, 1024, "pool", "registered-pool" },
 };
 
 START_TEST(table)

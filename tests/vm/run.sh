@@ -261,6 +261,7 @@ use_x2apic() {
 	VM_QEMU+=" -machine q35 -device intel-iommu,intremap=on,eim=on"
 }
 for many in ${VM_MANY:-}; do
+	: "${VM_MODES:=off entry pool zero}" # the others ask for a lot of memory
 	VM_TESTS=cpus VM_SMP=2,sockets=$many,cores=1,threads=1,maxcpus=$many
 	[[ $CPU == *hypervisor* ]] || {
 		CPU+=,hypervisor=off
