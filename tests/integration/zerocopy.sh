@@ -72,7 +72,7 @@ require_tool cmp qemu-img qemu-io
 uring_enabled || skip "fuse.enable_uring is not Y"
 make_image disk.img 1M
 transport=on
-RAWFUSE_OPTIONS= RAWFUSE_EXPECT= mount_rawfuse "$image" "$file"
+RAWFUSE_OPTIONS=--zero-copy=auto RAWFUSE_EXPECT= mount_rawfuse "$image" "$file"
 report
 unmount_rawfuse "$file"
 grep -q 'mode=zero-copy,' "$dir/report" ||
