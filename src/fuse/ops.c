@@ -120,7 +120,7 @@ static void cached_write_failed(struct fuse_request *req,
 				const struct fuse_write_in *in, int64_t error)
 {
 	struct session *s = req->session;
-	bool past_end = !s->block->opt.growable &&
+	bool past_end = error == -ENOSPC && !s->block->opt.growable &&
 			in->offset + in->size > s->block->size;
 
 	if (!(in->write_flags & FUSE_WRITE_CACHE))

@@ -66,8 +66,11 @@ permission() {
 	refuses 1 "$image: .*Permission denied.*--read-only|$image: .*read-only.*Permission denied" "$image" "$dir/theirs/f"
 	# What fusermount3 says is in our line.
 	: >"$dir/root's"
-	! have_tool fusermount3 ||
+	if have_tool fusermount3; then
 		refuses 1 "root's: mount: by fusermount3: [a-z]" -r "$image" "$dir/root's"
+	else
+		skip_part "what fusermount3 says: it is not installed"
+	fi
 	rm "$dir/root's"
 	chmod 700 "$dir"
 	refuses 1 "$image: .*Permission denied" -r "$image" "$dir/theirs/f"
@@ -210,6 +213,20 @@ pidfiles() {
 	log=
 }
 
+# No room for it: nothing is left that looks like one.
+pidfile_on_full_disk() {
+	mkdir "$dir/full"
+	succeed mount -t tmpfs -o size=4k none "$dir/full"
+	head -c 4096 /dev/zero >"$dir/full/all"
+	"$RAWFUSE" --pidfile="$dir/full/pid" "$image" "$file" 2>"$dir/err" &&
+		fail "it started without its pidfile"
+	grep -q 'full/pid: pidfile: No space' "$dir/err" || fail "said: $(<"$dir/err")"
+	[[ $(ls "$dir/full") == all ]] || fail "left: $(ls "$dir/full")"
+	wait_until "no process is left" no_processes
+	succeed umount "$dir/full"
+	rmdir "$dir/full"
+}
+
 # After the mount is there already.
 late_failures() {
 	refuses 1 "$dir/none/pid: " --pidfile="$dir/none/pid" "$image" "$file"
@@ -245,6 +262,7 @@ arguments
 each_transport mounted_already
 together
 pidfiles
+pidfile_on_full_disk
 late_failures
 helper
 finish

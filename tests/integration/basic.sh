@@ -136,7 +136,6 @@ not_growable() {
 # O_TRUNC is ignored where the file cannot grow again, and takes nothing from
 # those who have the file open.
 o_trunc() {
-	local p
 	make_image disk.img 3000000
 	cp "$image" "$dir/copy"
 	mount_rawfuse "$image" "$file"

@@ -96,6 +96,8 @@ unprivileged() {
 	if "${RUN[@]}" unshare -Urm true 2>/dev/null; then
 		"${RUN[@]}" "$RAWFUSE" --probe >"$dir/out" || fail "--probe failed"
 		grep -q '^FUSE ABI *7' "$dir/out" || fail "--probe: $(<"$dir/out")"
+	else
+		skip_part "--probe of a user: no user namespaces"
 	fi
 	start_theirs "$theirs/disk.img" "$theirs/disk.raw"
 	expect fuse.rawfuse findmnt -n -o FSTYPE --mountpoint "$theirs/disk.raw"

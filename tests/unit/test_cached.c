@@ -117,6 +117,17 @@ START_TEST(late_writes_without)
 }
 END_TEST
 
+/* What crosses the end may fail for another reason, and is lost then. */
+START_TEST(late_writes_fail_across)
+{
+	driver.forced[BLOCK_WRITE] = true;
+	driver.result[BLOCK_WRITE] = -EIO;
+	ck_assert_int_eq(write_at(_i, SIZE - 10, 4096, FUSE_WRITE_CACHE), -EIO);
+	ck_assert_uint_eq(past_ends, 0);
+	ck_assert_uint_eq(capture_count("is lost"), 1);
+}
+END_TEST
+
 /* Where the file can grow, what the kernel keeps past the end is good. */
 START_TEST(late_writes_grow)
 {
@@ -222,6 +233,7 @@ Suite *suite_cached(void)
 	tcase_add_loop_test(tc, late_writes, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, late_writes_without, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, late_writes_grow, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, late_writes_fail_across, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, late_writes_fail, 0, 2 * FAKE_WAYS);
 	tcase_add_loop_test(tc, seeks, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, teller, 0, FAKE_WAYS);
