@@ -13,6 +13,7 @@
 
 #include "block/block.h"
 #include "block/drivers.h"
+#include "block/foreign.h"
 #include "loop/log.h"
 
 static const struct block_driver *drivers[] = {
@@ -36,7 +37,10 @@ const struct block_driver *block_substitute(const char *name,
 	return was;
 }
 
-/* What does the file look like? Errors are for the driver's open to tell. */
+/*
+ * What does the file look like? Errors are for the driver's open to tell. NULL
+ * if it is no disk for us (logged).
+ */
 static const char *probe(const char *path)
 {
 	static const char qcow2[4] = { 'Q', 'F', 'I', '\xfb' };
@@ -53,8 +57,10 @@ static const char *probe(const char *path)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return name;
-	if (pread(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
-	    !memcmp(magic, qcow2, sizeof(magic)))
+	if (foreign_refuses(fd, path))
+		name = NULL;
+	else if (pread(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+		 !memcmp(magic, qcow2, sizeof(magic)))
 		name = "qcow2";
 	close(fd);
 	return name;
@@ -67,6 +73,8 @@ static const struct block_driver *choose(struct block_options *opt)
 
 	if (!strcmp(name, "auto")) {
 		name = probe(opt->path);
+		if (!name)
+			return NULL;
 		opt->probed = !strcmp(name, "qcow2");
 	}
 	for (i = 0; i < sizeof(drivers) / sizeof(*drivers); i++)

@@ -16,6 +16,7 @@ integration_tests = \
 	tests/integration/fallback.sh \
 	tests/integration/faults.sh \
 	tests/integration/fio.sh \
+	tests/integration/foreign.sh \
 	tests/integration/fs.sh \
 	tests/integration/locks.sh \
 	tests/integration/memory.sh \

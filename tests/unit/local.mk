@@ -29,6 +29,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_cached.c \
 	tests/unit/test_dev.c \
 	tests/unit/test_follow.c \
+	tests/unit/test_foreign.c \
 	tests/unit/test_init.c \
 	tests/unit/test_io.c \
 	tests/unit/test_lies.c \

@@ -6,6 +6,7 @@
 
 Suite *suite_log(void);
 Suite *suite_follow(void);
+Suite *suite_foreign(void);
 Suite *suite_text(void);
 Suite *suite_options(void);
 Suite *suite_mountinfo(void);

@@ -14,7 +14,7 @@ static Suite *(*const suites[])(void) = {
 	suite_sizes,	   suite_lies,	      suite_io,
 	suite_open,	   suite_attr,	      suite_cached,
 	suite_pool,	   suite_zero_copy,   suite_bounce,
-	suite_follow,	   suite_poll,
+	suite_follow,	   suite_poll,	      suite_foreign,
 };
 
 int main(void)
