@@ -214,7 +214,7 @@ static void report_cb(struct ev_loop *ev, ev_signal *w, int revents)
 
 	(void)ev;
 	(void)revents;
-	report_counters(l->session, l->cpu);
+	report_counters(l->session, l->cpu, &l->options->budget);
 }
 
 static void ignore_cb(struct ev_loop *ev, ev_signal *w, int revents)

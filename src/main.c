@@ -153,6 +153,8 @@ static int export_image(struct server *srv)
 		.backing_format = o->backing_format,
 		.no_backing = o->backing == 1,
 		.metadata_cache = o->metadata_cache,
+		.memory = o->budget.image,
+		.few_pages = o->budget.tight,
 		.bounce = bounce_new(&srv->uring),
 	};
 	struct block *b = block_open(&srv->uring, &bo);
@@ -199,7 +201,16 @@ static int run_server(const struct options *o, int ready_fd)
 	return status;
 }
 
-static int run(const struct options *o)
+/* What follows from the machine's memory. */
+static int fit_memory(struct options *o)
+{
+	struct budget_machine m;
+
+	budget_machine(&m);
+	return budget_fit(&o->budget, o, &m);
+}
+
+static int run(struct options *o)
 {
 	int ready_fd = -1;
 
@@ -222,6 +233,8 @@ static int run(const struct options *o)
 	}
 	log_traces = o->traces;
 	if (o->pidfile && pidfile_check(o->pidfile))
+		return EXIT_FAILURE;
+	if (fit_memory(o))
 		return EXIT_FAILURE;
 	if (!o->foreground) {
 		ready_fd = daemon_fork();

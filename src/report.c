@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "block/bounce.h"
+#include "cli/budget.h"
 #include "fuse/ops.h"
 #include "fuse/payload.h"
 #include "fuse/ring.h"
@@ -63,6 +64,24 @@ static void report_entries(const struct session *s)
 		 payload->why ? " why=" : "", payload->why ? payload->why : "");
 }
 
+static void report_memory(const struct session *s, const struct budget *b)
+{
+	struct counters c = { .used = 0 };
+
+	if (b->bytes != UINT64_MAX) {
+		add(&c, "budget", b->bytes);
+		add(&c, "requests", b->requests);
+		add(&c, "image", b->image);
+	}
+	if (b->limit != UINT64_MAX)
+		add(&c, "cgroup", b->limit);
+	log_info("memory: from=%s%s max_write=%u",
+		 b->bytes == UINT64_MAX ? "nothing" :
+		 b->said		? "option" :
+					  "cgroup",
+		 c.text, s->cfg.max_write);
+}
+
 static void report_image(const struct session *s)
 {
 	const struct block *b = s->block;
@@ -107,7 +126,8 @@ static void report_poll(const struct poll *p)
 		 (ull)p->stats.pauses);
 }
 
-void report_counters(const struct session *s, const struct cpu *cpu)
+void report_counters(const struct session *s, const struct cpu *cpu,
+		     const struct budget *budget)
 {
 	const struct uring_stats *u = &s->uring->stats;
 
@@ -121,6 +141,7 @@ void report_counters(const struct session *s, const struct cpu *cpu)
 	log_info("ring: turns=%llu enters=%llu completions=%llu a_turn=%.2f",
 		 (ull)u->turns, (ull)u->enters, (ull)u->completions,
 		 u->turns ? (double)u->completions / (double)u->turns : 0.);
+	report_memory(s, budget);
 	report_cpu(cpu);
 	report_poll(&s->uring->poll);
 	report_image(s);

@@ -6,6 +6,7 @@
 #include "loop/cpu.h"
 
 /* Logs what the session, its ring and its image have done so far. */
-void report_counters(const struct session *s, const struct cpu *cpu);
+void report_counters(const struct session *s, const struct cpu *cpu,
+		     const struct budget *budget);
 
 #endif

@@ -105,6 +105,7 @@ struct block_chain {
 	const struct block_chain *above;
 	uint64_t device, inode;
 	uint64_t table_bytes; /* of memory, for it and those above */
+	uint64_t bytes; /* the same, of tables, caches and buffers */
 };
 
 struct block_options {
@@ -119,6 +120,8 @@ struct block_options {
 	const char *backing_format; /* where the image records none; or NULL */
 	bool no_backing; /* refuse images that have a backing file */
 	uint64_t metadata_cache; /* bytes; 0: the default */
+	bool few_pages; /* the host's page cache has next to no room for it */
+	uint64_t memory; /* bytes for all nodes' tables; 0: the default */
 	bool probed; /* the format was guessed, not said: trust less */
 	const struct block_chain *chain; /* only while it opens */
 	struct bounce *bounce; /* the caller's; NULL: no request is unseen */

@@ -25,7 +25,7 @@
 #include "block/block.h"
 #include "block/bounce.h"
 
-#define AREAS 8
+#define AREAS BOUNCE_AREAS
 #define KEPT 2 /* of these, for nodes below another one */
 
 struct bounce_area {

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define BOUNCE_AREAS 8 /* of the size that bounce_open() is given */
+
 struct block_req;
 struct bounce;
 struct uring;

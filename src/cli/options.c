@@ -28,6 +28,11 @@ static const struct option_spec *by_name(const char *name)
 	return NULL;
 }
 
+bool options_said(const struct options *o, const char *name)
+{
+	return o->said[by_name(name) - options_specs];
+}
+
 /* One word of an -o list, cut off and with '_' for '-' in its name. */
 static int set_word(struct options *o, char *word)
 {

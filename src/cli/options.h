@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/budget.h"
+
 #define EXIT_USAGE 2
 
 enum action {
@@ -30,6 +32,8 @@ struct options {
 	const char *backing_format; /* where the image records none */
 	unsigned int backing; /* 0 auto, 1 off */
 	uint64_t metadata_cache; /* bytes; 0: the driver's default */
+	uint64_t memory; /* bytes; 0: no more than the control group has */
+	struct budget budget; /* budget_fit()'s */
 	unsigned int io_uring; /* enum uring_mode */
 	unsigned int zero_copy; /* enum zero_copy_mode */
 	uint64_t buffer_pool; /* bytes a queue; 0: auto, UINT64_MAX: off */
@@ -56,6 +60,9 @@ struct options {
  */
 int options_parse(struct options *o, int argc, char **argv);
 void options_free(struct options *o);
+
+/* Was option @name (without "--") given? */
+bool options_said(const struct options *o, const char *name);
 
 /* Prints --help. */
 void options_usage(void);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/budget.h"
 #include "cli/options_int.h"
 
 #define AT(field) offsetof(struct options, field)
@@ -55,6 +56,9 @@ const struct option_spec options_specs[] = {
 	  "requests in flight, a CPU (64)" },
 	{ "max-write", 0, KIND_SIZE, "SIZE", AT(max_write), 4096, 1 << 24,
 	  "largest request (1M)" },
+	{ "memory", 0, KIND_SIZE, "SIZE", AT(memory), BUDGET_LEAST, 1ULL << 40,
+	  "bound for all memory: depth, sizes and caches follow from it\n"
+	  "(half of what the control group may have)" },
 	{ "buffer-pool", 0, KIND_AUTO_SIZE, "auto|off|SIZE", AT(buffer_pool),
 	  4096, UINT32_MAX, "memory for data, a CPU (Linux 7.3; 32 requests)" },
 	{ "zero-copy", 0, KIND_CHOICE, "auto|on|off", AT(zero_copy), 0, 0,

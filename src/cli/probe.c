@@ -20,6 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/budget.h"
+#include "cli/cgroup.h"
 #include "cli/machine.h"
 #include "cli/probe.h"
 #include "fuse/abi.h"
@@ -222,6 +224,21 @@ static void probe_rights(void)
 	line("locked memory", text, NULL);
 }
 
+static void probe_memory(void)
+{
+	uint64_t limit = cgroup_memory_limit("");
+	char text[96], size[24];
+
+	if (limit == UINT64_MAX) {
+		line("memory limit", "none", NULL);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s, of the control group",
+		 budget_text(limit, size, sizeof(size)));
+	line("memory limit", text,
+	     "half of it is used at most; --memory says how much");
+}
+
 int probe_run(void)
 {
 	struct utsname name;
@@ -240,6 +257,7 @@ int probe_run(void)
 		     "/sys/devices/system/cpu/possible must be readable");
 	snprintf(text, sizeof(text), "%lu KiB", machine_max_request() >> 10);
 	line("largest request", text, NULL);
+	probe_memory();
 	probe_rights();
 	return can_mount ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -68,3 +68,28 @@ bool mountinfo_find(const char *path, struct mountinfo *info)
 		*info = last;
 	return found;
 }
+
+bool mountinfo_split(char *line, struct mountinfo_line *m)
+{
+	char *type = strstr(line, " - "), *word[5], *save;
+	size_t i;
+
+	if (!type)
+		return false;
+	*type = 0;
+	type += 3;
+	for (i = 0; i < 5; i++) {
+		word[i] = strtok_r(i ? NULL : line, " ", &save);
+		if (!word[i])
+			return false;
+	}
+	unescape(word[3]);
+	unescape(word[4]);
+	m->root = word[3];
+	m->point = word[4];
+	m->type = strtok_r(type, " \n", &save);
+	m->super = m->type && strtok_r(NULL, " \n", &save) ?
+			   strtok_r(NULL, " \n", &save) :
+			   NULL;
+	return m->super;
+}

@@ -15,4 +15,13 @@ struct mountinfo {
  */
 bool mountinfo_find(const char *path, struct mountinfo *info);
 
+/* One line, cut into strings that are in it. */
+struct mountinfo_line {
+	const char *root; /* of the mount, in its file system */
+	const char *point, *type, *super; /* super: the file system's options */
+};
+
+/* Cuts @line up. False if it is not what such lines are. */
+bool mountinfo_split(char *line, struct mountinfo_line *m);
+
 #endif

@@ -202,7 +202,7 @@ report() {
 	# From the last "requests:" on.
 	grep -E "$REPORT" "$log" | tac | sed '/^rawfuse: requests:/q' | tac >"$dir/report"
 }
-REPORT="^rawfuse: (requests|bytes|transport|payloads|ring|cpu|poll|image): [a-z_]*[=a-z]"
+REPORT="^rawfuse: (requests|bytes|transport|payloads|memory|ring|cpu|poll|image): [a-z_]*[=a-z]"
 
 # wait_daemon STATUS: it ends with that status.
 wait_daemon() {

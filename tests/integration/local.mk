@@ -10,6 +10,7 @@ AM_TESTS_ENVIRONMENT = \
 integration_tests = \
 	tests/integration/badinput.sh \
 	tests/integration/basic.sh \
+	tests/integration/cgroup.sh \
 	tests/integration/cpu.sh \
 	tests/integration/death.sh \
 	tests/integration/device.sh \

@@ -26,6 +26,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_block_order.c \
 	tests/unit/test_block_range.c \
 	tests/unit/test_bounce.c \
+	tests/unit/test_budget.c \
 	tests/unit/test_cached.c \
 	tests/unit/test_dev.c \
 	tests/unit/test_follow.c \

@@ -8,6 +8,7 @@ Suite *suite_log(void);
 Suite *suite_follow(void);
 Suite *suite_foreign(void);
 Suite *suite_text(void);
+Suite *suite_budget(void);
 Suite *suite_options(void);
 Suite *suite_mountinfo(void);
 Suite *suite_uring(void);

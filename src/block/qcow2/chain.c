@@ -5,8 +5,7 @@
  * Names come from the image, and an image may come from anybody. So: no name
  * is followed if the image was only guessed to be qcow2; no URL, no json:
  * description; the backing file's format must be said. The chain has at most
- * MAX_DEPTH files, each of them once, and L1 tables of MAX_L1S bytes in memory:
- * in their files they may be holes.
+ * MAX_DEPTH files, each of them once; memory.c bounds their tables.
  */
 #include "config.h"
 
@@ -20,7 +19,6 @@
 #include "loop/log.h"
 
 #define MAX_DEPTH 64
-#define MAX_L1S (256u << 20)
 #define EXT_BACKING_FORMAT 0xe2792acau
 #define EXT_DATA_FILE 0x44415441u
 #define BACKING_CACHE (64u << 10)
@@ -29,11 +27,13 @@
  * Copy on write and small clusters make writes that are not aligned; beside
  * direct I/O these would have to run one at a time (block.c). So what is
  * written is opened without O_DIRECT unless that was asked for. It also keeps
- * table slices near that our cache has evicted.
+ * table slices near that our cache has evicted. Where memory is so short that
+ * dirty pages alone may exhaust it, slow is better.
  */
 static enum block_cache cache_mode(const struct block_options *opt)
 {
-	if (opt->cache == BLOCK_CACHE_AUTO && !opt->read_only)
+	if (opt->cache == BLOCK_CACHE_AUTO && !opt->read_only &&
+	    !opt->few_pages)
 		return BLOCK_CACHE_HOST;
 	return opt->cache;
 }
@@ -227,22 +227,6 @@ static const char *backing_driver(const struct qcow2 *q)
 	return NULL;
 }
 
-static uint64_t l1_bytes(const struct qcow2 *q)
-{
-	const struct block_chain *above = q->b->opt.chain;
-
-	return (uint64_t)q->l1_size * 8 + (above ? above->table_bytes : 0);
-}
-
-int qcow2_check_memory(const struct qcow2 *q)
-{
-	if (l1_bytes(q) <= MAX_L1S)
-		return 0;
-	return qcow2_bad_field(q, "l1_size", q->l1_size,
-			       "its L1 table and those of the images above it "
-			       "have more than 256 MiB");
-}
-
 static int check_chain(const struct qcow2 *q, const struct block_chain *chain,
 		       const char *path)
 {
@@ -275,12 +259,13 @@ static int open_backing(struct qcow2 *q)
 	const struct block_options *opt = &q->b->opt;
 	uint64_t offset = qcow2_get64(q, QCOW2_H_BACKING_OFFSET);
 	struct block_chain chain = { opt->chain, q->device, q->inode,
-				     l1_bytes(q) };
+				     qcow2_l1_bytes(q), qcow2_memory(q) };
 	struct block_options below = { .read_only = true,
 				       .no_lock = opt->no_lock,
 				       .cache = opt->cache,
 				       .backing_format = opt->backing_format,
 				       .metadata_cache = BACKING_CACHE,
+				       .memory = opt->memory,
 				       .chain = &chain,
 				       .bounce = opt->bounce,
 				       .below = true };

@@ -241,9 +241,19 @@ static void sort_inactive(struct qcow2 *q)
 	q->inactive_count = n + 1;
 }
 
-int qcow2_fence_init(struct qcow2 *q)
+unsigned int qcow2_fence_bits(const struct qcow2 *q)
 {
 	uint64_t want = BITS_A_TABLE * (q->reftable_size + q->l1_size);
+	unsigned int bits;
+
+	for (bits = MIN_BITS; bits < MAX_BITS; bits++)
+		if (want <= 1ULL << bits)
+			break;
+	return bits;
+}
+
+int qcow2_fence_init(struct qcow2 *q)
+{
 	int ret;
 
 	sort_inactive(q);
@@ -255,10 +265,7 @@ int qcow2_fence_init(struct qcow2 *q)
 				       "there must be a refcount block for the "
 				       "header; repair it with 'qemu-img check "
 				       "-r all'");
-	for (q->fence_bits = MIN_BITS; q->fence_bits < MAX_BITS;
-	     q->fence_bits++)
-		if (want <= 1ULL << q->fence_bits)
-			break;
+	q->fence_bits = qcow2_fence_bits(q);
 	q->fence = calloc(1ULL << (q->fence_bits - 6), sizeof(*q->fence));
 	if (!q->fence) {
 		log_warnx("%s: open: out of memory", q->b->opt.path);

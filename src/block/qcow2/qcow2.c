@@ -32,8 +32,6 @@
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
 
-#define L2_CACHE (256u << 10) /* bytes */
-#define REFCOUNT_CACHE (64u << 10)
 
 static void flushed(struct qcow2_job *job)
 {
@@ -113,8 +111,8 @@ static int init_caches(struct qcow2 *q)
 	uint64_t l2 = q->b->opt.metadata_cache, refcounts;
 	int ret;
 
-	refcounts = l2 ? l2 / 4 : REFCOUNT_CACHE;
-	l2 = l2 ? l2 - refcounts : L2_CACHE;
+	refcounts = l2 ? l2 / 4 : QCOW2_REFCOUNT_CACHE;
+	l2 = l2 ? l2 - refcounts : QCOW2_L2_CACHE;
 	ret = qcow2_cache_init(q, &q->l2, "L2 table", l2);
 	if (!ret && !q->b->opt.read_only)
 		ret = qcow2_cache_init(q, &q->refcounts, "refcount block",

@@ -54,6 +54,8 @@
 #define QCOW2_TASKS 128 /* requests that run at the same time */
 #define QCOW2_BUFFERS 4 /* of copy on write */
 #define QCOW2_BUFFER (64u << 10) /* bytes of one */
+#define QCOW2_L2_CACHE (256u << 10) /* bytes, if nothing is said */
+#define QCOW2_REFCOUNT_CACHE (64u << 10)
 #define QCOW2_FREES 1024 /* extents that wait to be freed */
 #define QCOW2_WARNINGS 16u /* lines about damage, then silence */
 #define QCOW2_STEP 256 /* clusters that one step may let go */
@@ -439,11 +441,17 @@ int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset);
 /* chain.c. Opening may wait; one line, -errno. */
 int qcow2_open_file(struct qcow2 *q);
 int qcow2_open_others(struct qcow2 *q);
-/* Before the L1 table is read. */
-int qcow2_check_memory(const struct qcow2 *q);
 int qcow2_close_files(struct qcow2 *q);
 /* The path of a file that the image names; NULL if out of memory. */
 char *qcow2_beside(const char *image, const char *name);
+
+/* memory.c: is there enough? Before a table is read; one line, -errno. */
+int qcow2_check_memory(const struct qcow2 *q);
+/* Bytes of L1 tables, and of all that is kept, with the images above it. */
+uint64_t qcow2_l1_bytes(const struct qcow2 *q);
+uint64_t qcow2_memory(const struct qcow2 *q);
+/* Bytes that may be used for a while, as by a repair; UINT64_MAX: no bound. */
+uint64_t qcow2_memory_left(const struct qcow2 *q);
 
 /* snapshot.c: checks all; takes L1 table and size of opt.snapshot. */
 int qcow2_check_snapshots(struct qcow2 *q);
@@ -569,6 +577,8 @@ void qcow2_refcount_put(const struct qcow2 *q, uint8_t *data, unsigned int i,
  * in these bytes; init refuses tables that lie on one another.
  */
 int qcow2_fence_init(struct qcow2 *q);
+/* Its size, as a power of two of bits. */
+unsigned int qcow2_fence_bits(const struct qcow2 *q);
 void qcow2_fence_add(struct qcow2 *q, uint64_t host);
 int qcow2_fence_check(struct qcow2 *q, uint64_t host, uint64_t length);
 /* A place that stands twice among these, 0 if none does; sorts them. */

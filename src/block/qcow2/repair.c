@@ -383,6 +383,10 @@ static int repair(struct repair *r)
 		return refuse(r, "it has bitmaps, header", 0);
 	if (r->clusters > MAX_COUNTS)
 		return refuse(r, "it is too large, with clusters", r->clusters);
+	if (r->clusters * sizeof(*r->counts) + q->cluster_size >
+	    qcow2_memory_left(q))
+		return refuse(r, "there is too little memory (--memory), with "
+				 "clusters", r->clusters);
 	r->counts = calloc(r->clusters, sizeof(*r->counts));
 	r->l2 = aligned_alloc(4096, qcow2_round_up(q->cluster_size, 4096));
 	if (!r->counts || !r->l2)
