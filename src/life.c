@@ -36,6 +36,7 @@
 #include "cli/pidfile.h"
 #include "fuse/backing.h"
 #include "fuse/dev.h"
+#include "fuse/ops.h"
 #include "fuse/ring.h"
 #include "life.h"
 #include "loop/log.h"
@@ -55,7 +56,7 @@ struct life {
 	bool detached; /* the mount has been detached, lazily */
 	bool aborted;
 	bool told; /* the kernel knows the size, or need not be told */
-	bool past_end; /* it must be told again */
+	bool past_end; /* it must be told the size again */
 	bool past_end_said;
 	ev_signal term, intr, usr1, hup;
 	ev_child undo, teller;
@@ -246,7 +247,7 @@ static bool start_teller(struct life *l)
 	follow_leave(&l->loop->follow, FOLLOW_CHILD);
 	pid = mount_tell_start(l->mount, l->session->block->size, !l->told);
 	if (pid < 0) {
-		log_warnx("%s: writeback cache: %s", l->mount->path,
+		log_warnx("%s: telling the kernel the size: %s", l->mount->path,
 			  strerror(-pid));
 		return false;
 	}
@@ -267,17 +268,19 @@ static void told_cb(struct ev_loop *ev, ev_child *w, int revents)
 	ev_child_stop(ev, w);
 	l->mount->teller = l->session->teller = 0;
 	l->told = true;
+	if (!l->past_end || l->detached || l->aborted)
+		ops_size_told(l->session);
 	if (l->session->ended || l->aborted)
 		return;
-	if (err && !l->detached)
-		log_warnx("%s: writeback cache: the size could not be set: %s",
+	if (err && !l->detached && l->mount->keeps_writes)
+		log_warnx("%s: telling the kernel the size: %s",
 			  l->mount->path, strerror(err));
 	if (first && err)
 		session_break(l->session);
 	else if (first)
 		announce(l);
-	if (l->past_end && !l->detached)
-		start_teller(l);
+	if (l->past_end && !l->detached && !start_teller(l))
+		ops_size_told(l->session);
 }
 
 static void on_ready(struct session *s)
@@ -301,6 +304,17 @@ static void on_ready(struct session *s)
 		session_break(s);
 }
 
+static void on_size(struct session *s)
+{
+	struct life *l = s->arg;
+
+	if (l->detached || l->aborted)
+		return;
+	l->past_end = true;
+	if (ev_is_active(&l->teller) || start_teller(l))
+		s->telling = true;
+}
+
 static void on_past_end(struct session *s)
 {
 	struct life *l = s->arg;
@@ -311,8 +325,7 @@ static void on_past_end(struct session *s)
 			  "been taken into the writeback cache",
 			  l->mount->path);
 	l->past_end_said = true;
-	if (!ev_is_active(&l->teller) && !l->detached && !l->aborted)
-		start_teller(l);
+	on_size(s);
 }
 
 static void on_end(struct session *s)
@@ -413,6 +426,7 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	s->on_end = on_end;
 	s->on_broken = on_broken;
 	s->on_past_end = on_past_end;
+	s->on_size = on_size;
 	l.loop->on_lost = on_lost;
 	l.loop->on_quiet = on_quiet;
 	signal(SIGPIPE, SIG_IGN);
@@ -428,7 +442,8 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	if (s->ended)
 		mount_detach(m);
 	/* What ends while the image is closed finds nobody here any more. */
-	s->on_ready = s->on_end = s->on_broken = s->on_past_end = NULL;
+	s->on_ready = s->on_end = s->on_broken = NULL;
+	s->on_past_end = s->on_size = NULL;
 	l.loop->on_lost = l.loop->on_quiet = NULL;
 	return s->failed || s->lost;
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "fuse/attr.h"
+#include "fuse/empty.h"
 #include "fuse/ops.h"
 #include "fuse/session.h"
 
@@ -81,28 +82,44 @@ static void look_for_writes(struct session_attr *set, const struct statx *stx)
 	set->has_image_mtime = true;
 }
 
+/* The attributes that a STAT has found; false if it failed. */
+static bool found(struct block_req *io, struct fuse_attr_out *out)
+{
+	struct fuse_request *req = io->user;
+
+	if (io->result < 0) {
+		ops_answer(req, ops_error(io->result), 0);
+		return false;
+	}
+	if (req->session->backing_id)
+		look_for_writes(&req->session->attr, io->buf);
+	fill(req->session, io->buf, &out->attr);
+	return true;
+}
+
 static void stat_done(struct block_req *io)
 {
 	struct fuse_request *req = io->user;
 	struct fuse_attr_out out = { .attr_valid = VALID_SECONDS };
 
-	if (io->result < 0) {
-		ops_answer(req, ops_error(io->result), 0);
+	if (!found(io, &out))
 		return;
-	}
-	if (req->session->backing_id)
-		look_for_writes(&req->session->attr, io->buf);
-	fill(req->session, io->buf, &out.attr);
 	memcpy(req->payload, &out, sizeof(out));
 	ops_answer(req, 0, sizeof(out));
 }
 
-void attr_handle_get(struct fuse_request *req)
+static void start_stat(struct fuse_request *req,
+		       void (*done)(struct block_req *io))
 {
 	req->io.offset = req->io.length = 0;
 	/* Both transports have payloads aligned to 8 bytes at least. */
 	req->io.buf = (uint8_t *)req->payload + STATX_AT;
-	ops_submit(req, BLOCK_STAT, 0, stat_done);
+	ops_submit(req, BLOCK_STAT, 0, done);
+}
+
+void attr_handle_get(struct fuse_request *req)
+{
+	start_stat(req, stat_done);
 }
 
 /* May the caller have this? Who may ask at all, the kernel has checked. */
@@ -172,18 +189,65 @@ static void resized(struct block_req *io)
 }
 
 /*
- * O_TRUNC of open(2) means something only where the file can grow again. Else
- * it is ignored, as on a block device: "dd of=" and ">" would throw the disk
- * away and then have no room to write. The kernel asks for it as it does for
- * truncate(2) to nothing, without a handle. It would also take it along in
- * OPEN (FUSE_ATOMIC_O_TRUNC), but then throw its page cache away whatever the
- * answer is, and what others have written into mappings with it.
+ * A disk of fixed size has been emptied (empty.c). What the kernel has of it in
+ * its page cache must go, with what others have stored in mappings before, and
+ * it drops all that for a size of 0 alone: so that is the answer, good for no
+ * time at all. The next look at the attributes finds the true size; until then
+ * an access to a mapping would fail (SIGBUS), and with the writeback cache
+ * there is no next look: so somebody takes one at once (on_size).
  */
-static bool is_o_trunc(const struct session *s,
-		       const struct fuse_setattr_in *in)
+static void emptied_stat_done(struct block_req *io)
 {
-	return in->valid & FATTR_SIZE && !in->size && !(in->valid & FATTR_FH) &&
-	       !s->block->opt.growable;
+	struct fuse_request *req = io->user;
+	struct session *s = req->session;
+	struct fuse_attr_out out = { 0 };
+
+	if (!found(io, &out))
+		return;
+	out.attr.size = 0;
+	memcpy(req->payload, &out, sizeof(out));
+	ops_answer(req, 0, sizeof(out));
+	if (s->on_size)
+		s->on_size(s);
+}
+
+static void emptied(struct block_req *io)
+{
+	struct fuse_request *req = io->user;
+
+	if (io->result < 0) {
+		ops_answer(req, ops_error(io->result), 0);
+		return;
+	}
+	apply(req->session, req->in);
+	start_stat(req, emptied_stat_done);
+}
+
+/*
+ * Another size. Where the file can grow again it is cut as files are. A disk
+ * of fixed size is made larger if somebody says so, emptied by what would take
+ * all of it (O_TRUNC comes as a SETATTR to 0 without a handle), and else not
+ * cut; empty.c tells why.
+ *
+ * The kernel would take O_TRUNC along in OPEN (FUSE_ATOMIC_O_TRUNC), but then
+ * throw its page cache away whatever the answer is.
+ */
+static void resize(struct fuse_request *req, uint64_t size)
+{
+	struct block *b = req->session->block;
+
+	if (b->opt.growable || size > b->size) {
+		req->io.offset = 0;
+		req->io.length = size;
+		ops_submit(req, BLOCK_TRUNCATE, 0, resized);
+	} else if (!size) {
+		empty_start(req, emptied);
+	} else if (empty_behind(req->session, size)) {
+		apply(req->session, req->in);
+		attr_handle_get(req);
+	} else {
+		ops_answer(req, -EPERM, 0);
+	}
 }
 
 void attr_handle_set(struct fuse_request *req)
@@ -201,13 +265,10 @@ void attr_handle_set(struct fuse_request *req)
 		ops_answer(req, err, 0);
 		return;
 	}
-	if (!(in->valid & FATTR_SIZE) || in->size == s->block->size ||
-	    is_o_trunc(s, in)) {
-		apply(s, in);
-		attr_handle_get(req);
+	if (in->valid & FATTR_SIZE && in->size != s->block->size) {
+		resize(req, in->size);
 		return;
 	}
-	req->io.offset = 0;
-	req->io.length = in->size;
-	ops_submit(req, BLOCK_TRUNCATE, 0, resized);
+	apply(s, in);
+	attr_handle_get(req);
 }

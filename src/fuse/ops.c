@@ -13,6 +13,7 @@
 
 #include "fuse/attr.h"
 #include "fuse/backing.h"
+#include "fuse/empty.h"
 #include "fuse/init.h"
 #include "fuse/ops.h"
 #include "fuse/session.h"
@@ -165,12 +166,35 @@ static void handle_write(struct fuse_request *req)
 	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
 		attr_kill_suid(req->session);
 	attr_modified(req->session);
+	empty_note_write(req->session, in->offset + in->size);
 	submit_data(req, in->offset, in->size, BLOCK_WRITE, write_done);
 }
 
+/*
+ * At close(2). Who has emptied the disk finds the size right again when its
+ * close is over, and nobody busy with that.
+ */
 static void handle_flush(struct fuse_request *req)
 {
+	struct session *s = req->session;
+
+	if (s->telling) {
+		req->next_held = s->held;
+		s->held = req;
+		return;
+	}
 	ops_submit(req, BLOCK_FLUSH, 0, plain_done);
+}
+
+void ops_size_told(struct session *s)
+{
+	struct fuse_request *req;
+
+	s->telling = false;
+	while ((req = s->held)) {
+		s->held = req->next_held;
+		ops_submit(req, BLOCK_FLUSH, 0, plain_done);
+	}
 }
 
 static void handle_fsync(struct fuse_request *req)

@@ -20,6 +20,9 @@ void ops_answer(struct fuse_request *req, int error, size_t len);
 void ops_submit(struct fuse_request *req, enum block_type type,
 		unsigned int flags, void (*done)(struct block_req *));
 
+/* The kernel knows the size (s->telling): what waited for that goes on. */
+void ops_size_told(struct session *s);
+
 /* The error of a block request's @result as the kernel takes it, or 0. */
 int ops_error(int64_t result);
 

@@ -42,6 +42,9 @@ struct fuse_request {
 	 */
 	uint16_t fixed;
 	bool unseen;
+	/* empty.c: what comes after it. */
+	void (*after_empty)(struct block_req *io);
+	struct fuse_request *next_held; /* ops.c: FLUSHes that wait */
 };
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fuse/dev.h"
+#include "fuse/ops.h"
 #include "fuse/ring.h"
 #include "fuse/session.h"
 #include "loop/log.h"
@@ -35,6 +36,7 @@ struct session *session_new(struct loop *loop, struct block *block,
 	s->block = block;
 	s->cfg = *cfg;
 	s->fd = fd;
+	s->data_end = UINT64_MAX;
 	first_attr(s);
 	s->dev = dev_new(s);
 	if (s->dev && cfg->io_uring != URING_OFF && cfg->queues &&
@@ -82,6 +84,7 @@ void session_end(struct session *s)
 		  s->stats.in_flight);
 	s->ended = true;
 	dev_stop(s->dev);
+	ops_size_told(s);
 	maybe_over(s);
 }
 

@@ -60,6 +60,7 @@ struct session {
 	struct ring *ring; /* NULL without io_uring */
 
 	struct session_attr attr;
+	uint64_t data_end; /* all behind it is zeros; UINT64_MAX: unknown */
 	uint32_t minor; /* negotiated ABI; 0 before INIT */
 	bool bufpools; /* the kernel has buffer pools */
 	bool direct_io; /* its FOPEN_DIRECT_IO heeds its page cache */
@@ -67,6 +68,8 @@ struct session {
 	bool writeback; /* the kernel keeps writes, and owns size and mtime */
 	unsigned int writers; /* handles that are open for writing */
 	pid_t teller; /* tells the kernel the size: SETATTR changes nothing */
+	bool telling; /* it is to be told: FLUSHes wait for that */
+	struct fuse_request *held; /* these */
 	int backing_id; /* of the image, for FOPEN_PASSTHROUGH; 0: none */
 	bool backing_direct; /* the image's file system offers O_DIRECT */
 	bool zero_copy; /* and their data need not be copied */
@@ -84,6 +87,8 @@ struct session {
 	void (*on_broken)(struct session *s);
 	/* The kernel's page cache goes past the end of the image. */
 	void (*on_past_end)(struct session *s);
+	/* The kernel must be told the size of the file anew. */
+	void (*on_size)(struct session *s);
 	void *arg;
 };
 

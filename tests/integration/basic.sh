@@ -120,11 +120,12 @@ not_growable() {
 	expect 1000000 fileop "$file" size
 	expect 0 fileop "$file" pread 1000000 10
 	expect EOPNOTSUPP fileop "$file" collapse 0 4096
-	# Truncating is for both.
-	expect 0 fileop "$file" truncate 500
-	expect 500 stat -c %s "$image"
+	# It can be made larger, but not cut.
+	expect EPERM fileop "$file" truncate 500
+	expect EPERM fileop "$file" truncate 999999
+	expect 1000000 stat -c %s "$image"
 	expect 0 fileop "$file" truncate 2000000
-	expect yes fileop "$file" is 500 1999500 0
+	expect yes fileop "$file" is 1000000 1000000 0
 	expect 2000000 stat -c %s "$image"
 	expect 4096 fileop "$file" pwrite 1500000 4096 3
 	expect ENOSPC fileop "$file" pwrite 2000000 1
@@ -133,20 +134,35 @@ not_growable() {
 	expect 2000000 stat -c %s "$image"
 }
 
-# O_TRUNC is ignored where the file cannot grow again, and takes nothing from
-# those who have the file open.
+# O_TRUNC empties a disk of fixed size, with what is in the page cache, and
+# takes nothing of what comes after; nothing else makes the disk smaller.
 o_trunc() {
 	make_image disk.img 3000000
-	cp "$image" "$dir/copy"
 	mount_rawfuse "$image" "$file"
+	succeed cmp "$image" "$file"
 	expect 3000000 fileop "$file" map_trunc 1234567 10 5
+	expect yes fileop "$file" is 0 1234567 0
+	expect yes fileop "$file" is 1234567 10 5
+	expect 100 fileop "$file" pwrite 2000000 100 7
+	expect 0 fileop "$file" cut 0
+	expect 3000000 fileop "$file" size
+	expect yes fileop "$file" is 0 3000000 0
+	expect 100 fileop "$file" pwrite 2000000 100 7
+	expect EPERM fileop "$file" truncate 2000099
+	expect EPERM fileop "$file" truncate 1
+	expect 0 fileop "$file" truncate 2000100
+	expect 3000000 fileop "$file" size
+	expect 0 fileop "$file" truncate 0
+	expect yes fileop "$file" is 0 3000000 0
 	exec {truncated}>"$file"
 	expect 3000000 fileop "$file" size
 	(printf boot >>"$file") 2>/dev/null && fail "an append has succeeded"
 	exec {truncated}>&-
 	printf hello >"$file"
+	expect 3000000 stat -c %s "$file"
 	unmount_rawfuse "$file"
-	expect 10 fileop "$dir/copy" pwrite 1234567 10 5
+	rm -f "$dir/copy"
+	truncate -s 3000000 "$dir/copy"
 	printf hello | dd of="$dir/copy" conv=notrunc status=none
 	succeed cmp "$image" "$dir/copy"
 	mount_rawfuse --growable "$image" "$file"

@@ -17,8 +17,9 @@ use_it() {
 	expect 0 fileop "$file" zero 70000 1000
 	expect 0 fileop "$file" allocate 0 65536
 	[[ $(fileop "$file" data 0) =~ ^[0-9]+$ ]] || fail "no SEEK_DATA"
-	expect 0 fileop "$file" truncate 999999
-	expect 0 fileop "$file" truncate 1048576
+	expect EPERM fileop "$file" truncate 999999
+	expect 0 fileop "$file" cut 0
+	expect yes fileop "$file" is 0 1048576 0
 	expect 0 fileop "$file" fsync
 	"$helpers/model" run $model_options -s 7 -n 300 -m 1048576 "$file" "$dir/copy" ||
 		fail "the model"

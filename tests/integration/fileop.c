@@ -7,8 +7,10 @@
  *	pwrite OFFSET LENGTH [BYTE]     pread OFFSET LENGTH
  *	is OFFSET LENGTH BYTE           (reads; "yes" or the first that differs)
  *	map OFFSET LENGTH BYTE          (writes by mmap, after close)
- *	map_trunc OFFSET LENGTH BYTE    (the same, then opens with O_TRUNC; size)
- *	truncate SIZE                   data OFFSET, hole OFFSET
+ *	map_trunc OFFSET LENGTH BYTE    (the same, then opens with O_TRUNC: the
+ *	                                mapping has zeros; writes again; size)
+ *	truncate SIZE, cut SIZE         (ftruncate(2); truncate(2))
+ *	data OFFSET, hole OFFSET
  *	allocate|keep|punch|zero|zerokeep|collapse OFFSET LENGTH
  *	umount [FLAGS]                  (umount2(2); looks at nothing before)
  */
@@ -93,7 +95,21 @@ static long long cached(int fd)
 	return n;
 }
 
-/* With @path: its size after it was opened with O_TRUNC. */
+/* With @path: O_TRUNC takes away what was written, not what comes after. */
+static int map_trunc(unsigned char *at, long long n, int byte, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC);
+
+	if (fd < 0 || close(fd))
+		return -1;
+	if (differs(at, n, 0) >= 0) {
+		errno = EILSEQ;
+		return -1;
+	}
+	memset(at, byte, (size_t)n);
+	return 0;
+}
+
 static long long map(int fd, char **argv, const char *path)
 {
 	long long from = number(argv, 1), n = number(argv, 2);
@@ -106,14 +122,9 @@ static long long map(int fd, char **argv, const char *path)
 	if (at == MAP_FAILED || close(fd))
 		return -1;
 	memset(at + skip, (int)number(argv, 3), (size_t)n);
-	if (path) {
-		fd = open(path, O_WRONLY | O_TRUNC);
-		if (fd < 0 || fstat(fd, &st) || close(fd))
-			return -1;
-		if (differs(at + skip, n, (int)number(argv, 3)) >= 0)
-			return -2;
-	}
-	if (munmap(at, (size_t)(skip + n)))
+	if (path && map_trunc(at + skip, n, (int)number(argv, 3), path))
+		return -1;
+	if (munmap(at, (size_t)(skip + n)) || (path && stat(path, &st)))
 		return -1;
 	return path ? (long long)st.st_size : n;
 }
@@ -145,6 +156,8 @@ static long long run(int fd, char **argv, const char *path)
 		return map(fd, argv, path);
 	if (!strcmp(cmd, "truncate"))
 		return ftruncate(fd, number(argv, 1));
+	if (!strcmp(cmd, "cut"))
+		return truncate(path, number(argv, 1));
 	if (!strcmp(cmd, "data"))
 		return lseek(fd, number(argv, 1), SEEK_DATA);
 	if (!strcmp(cmd, "hole"))

@@ -163,6 +163,28 @@ static void do_read(void)
 	same(to, at, expect);
 }
 
+/* A disk of fixed size: it is emptied, or keeps what it has. */
+static void do_cut(size_t to)
+{
+	size_t i;
+
+	what = "cut";
+	what_at = to = below(4) ? to : 0;
+	if (ftruncate(some_fd(), (off_t)to)) {
+		if (!to || errno != EPERM)
+			die("result", -1, 0);
+		return;
+	}
+	if (!to)
+		memset(mem, 0, size);
+	for (i = to; i < size; i++)
+		if (mem[i])
+			die("it may not be cut", mem[i], 0);
+	/* With the writeback cache, a close waits for the size. */
+	if (close(dup(fd_plain)))
+		die("close", -1, 0);
+}
+
 static void do_truncate(void)
 {
 	size_t to = below(4) ? below(most + 1) : below(most / 4096 + 1) * 4096;
@@ -173,6 +195,10 @@ static void do_truncate(void)
 	/* Mostly not down to nearly nothing. */
 	if (to < most / 4 && below(4))
 		return;
+	if (!growable && to < size) {
+		do_cut(to);
+		return;
+	}
 	if (ftruncate(some_fd(), (off_t)to))
 		die("result", -1, 0);
 	set_size(to);

@@ -48,16 +48,15 @@ attributes() {
 	expect 0 fileop "$file" truncate 6000000
 	expect 6000000 stat -c %s "$image"
 	expect 4096 fileop "$file" pwrite 5990000 4096 1
-	expect 0 fileop "$file" truncate 5500000
-	expect 5500000 stat -c %s "$file"
-	expect 5500000 stat -c %s "$image"
+	expect EPERM fileop "$file" truncate 5500000
+	expect 6000000 stat -c %s "$file"
 	unmount_rawfuse "$file"
 	# Over the image itself; read-only.
 	mount_rawfuse --writeback-cache "$image" "$image"
-	expect 5500000 stat -c %s "$image"
+	expect 6000000 stat -c %s "$image"
 	unmount_rawfuse "$image"
 	mount_rawfuse --writeback-cache -r "$image" "$file"
-	expect 5500000 stat -c %s "$file"
+	expect 6000000 stat -c %s "$file"
 	expect EROFS fileop "$file" pwrite 0 1
 	unmount_rawfuse "$file"
 }
@@ -123,9 +122,10 @@ past_the_end() {
 	dd_fails 'No space' bs=4096 count=1 oflag=append conv=notrunc,fsync
 	wait_until "the size is right" size_is 1000001
 	expect ENOSPC fileop -d "$file" pwrite 1000001 100
-	# O_TRUNC is ignored, and what the kernel keeps is not dropped.
+	# O_TRUNC drops what the kernel keeps, and what comes after is kept.
 	expect 1000001 fileop "$file" map_trunc 12345 10 5
 	expect yes fileop "$file" is 12345 10 5
+	expect yes fileop "$file" is 0 12345 0
 	# And it still works.
 	expect 4096 fileop "$file" pwrite 4096 4096 5
 	expect 1000001 stat -c %s "$file"

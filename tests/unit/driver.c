@@ -162,8 +162,9 @@ static void fake_submit(struct block *b, struct block_req *req)
 	ck_assert_ptr_eq(req->block, b);
 	ck_assert_uint_eq(req->moved, 0);
 	ck_assert_ptr_null(req->scratch);
-	ck_assert_uint_lt(driver.started_n, DRIVER_MOST);
-	driver.started[driver.started_n++] = req;
+	if (driver.started_n < DRIVER_MOST)
+		driver.started[driver.started_n] = req;
+	driver.started_n++;
 	driver.last_type = req->type;
 	driver.last_flags = req->flags;
 	driver.last_offset = req->offset;

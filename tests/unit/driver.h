@@ -26,7 +26,7 @@ struct driver {
 	/* What happened: */
 	struct block_req *held[DRIVER_MOST]; /* oldest first */
 	unsigned int held_n;
-	struct block_req *started[DRIVER_MOST]; /* oldest first */
+	struct block_req *started[DRIVER_MOST]; /* the first ones */
 	unsigned int started_n;
 	enum block_type last_type;
 	unsigned int last_flags;

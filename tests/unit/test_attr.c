@@ -11,6 +11,7 @@
 #include "capture.h"
 #include "driver.h"
 #include "fake.h"
+#include "fuse/ops.h"
 #include "suites.h"
 
 #define SIZE (1u << 20)
@@ -44,6 +45,15 @@ static void restart(bool read_only, bool allow_other)
 {
 	fake_free(f);
 	start(read_only, allow_other);
+}
+
+static void restart_growable(void)
+{
+	struct fake_config cfg = fake_config();
+
+	fake_free(f);
+	cfg.growable = cfg.session.allow_other = true;
+	f = fake_new(&cfg);
 }
 
 /* Checks what holds of every good answer. */
@@ -193,7 +203,7 @@ START_TEST(all_or_nothing)
 	ck_assert_uint_eq(get(_i).size, SIZE);
 	ck_assert_uint_eq(get(_i).mtime, DRIVER_MTIME);
 	/* The image refuses the size: nothing else changes. */
-	restart(false, true);
+	restart_growable();
 	driver.forced[BLOCK_TRUNCATE] = true;
 	driver.result[BLOCK_TRUNCATE] = -EFBIG;
 	in.mode = 0644;
@@ -258,7 +268,7 @@ START_TEST(write_ends_mtime)
 	ck_assert_uint_eq(get(_i).mtime, DRIVER_MTIME);
 	set(_i, &in);
 	in.valid = FATTR_SIZE;
-	in.size = 4096;
+	in.size = 2 * SIZE;
 	set(_i, &in);
 	ck_assert_uint_eq(get(_i).mtime, DRIVER_MTIME);
 }
@@ -273,32 +283,164 @@ static int truncate_to(enum fake_way way, uint64_t size)
 	return set(way, &in);
 }
 
-/* Only what can grow again is cut by O_TRUNC; and nothing else is ignored. */
+static unsigned int sizes_told;
+
+static void on_size(struct session *session)
+{
+	session->telling = true;
+	sizes_told++;
+}
+
+static bool is_zeros(const uint8_t *at, size_t n)
+{
+	return !*at && !memcmp(at, at + 1, n - 1);
+}
+
+/* SETATTR of a size of 0, which empties a disk of fixed size. */
+static int empty(enum fake_way way, uint32_t valid)
+{
+	struct fuse_setattr_in in = { .valid = FATTR_SIZE | valid };
+	struct fuse_attr_out out;
+	const struct fake_answer *a;
+
+	memset(driver.mem, 7, driver.mem_size);
+	f->session->on_size = on_size;
+	sizes_told = 0;
+	a = fake_ask(f, way, FUSE_SETATTR, &in, sizeof(in));
+	if (a->error)
+		return a->error;
+	/* So the kernel drops its page cache, and asks for the true size. */
+	ck_assert_uint_eq(a->len, sizeof(out));
+	memcpy(&out, a->data, sizeof(out));
+	ck_assert_uint_eq(out.attr.size, 0);
+	ck_assert_uint_eq(out.attr_valid, 0);
+	ck_assert_uint_eq(out.attr_valid_nsec, 0);
+	ck_assert_uint_eq(sizes_told, 1);
+	ck_assert_uint_eq(f->block->size, SIZE);
+	ck_assert_uint_eq(get(way).size, SIZE);
+	ck_assert(is_zeros(driver.mem, SIZE));
+	ops_size_told(f->session);
+	return 0;
+}
+
 START_TEST(o_trunc)
 {
-	struct fuse_setattr_in in = { .valid = FATTR_SIZE };
-
-	ck_assert_int_eq(set(_i, &in), 0);
-	ck_assert_uint_eq(driver.started_n, 1);
-	ck_assert_int_eq(driver.last_type, BLOCK_STAT);
-	ck_assert_uint_eq(get(_i).size, SIZE);
-	in.size = 1;
-	ck_assert_int_eq(set(_i, &in), 0);
-	ck_assert_uint_eq(f->block->size, 1);
+	ck_assert_int_eq(empty(_i, 0), 0);
+	ck_assert_int_eq(driver.started[0]->type, BLOCK_STAT);
+	ck_assert_int_eq(empty(_i, FATTR_FH), 0);
 	restart(true, true);
-	in.size = 0;
-	ck_assert_int_eq(set(_i, &in), -EROFS);
+	ck_assert_int_eq(empty(_i, 0), -EROFS);
+	ck_assert(!is_zeros(driver.mem, SIZE));
+}
+END_TEST
+
+/* By the next best way, if the image does not offer one. */
+START_TEST(o_trunc_ways)
+{
+	driver.forced[BLOCK_DISCARD] = true;
+	driver.result[BLOCK_DISCARD] = -EOPNOTSUPP;
+	ck_assert_int_eq(empty(_i, 0), 0);
+	driver.forced[BLOCK_ZERO] = true;
+	driver.result[BLOCK_ZERO] = -EOPNOTSUPP;
+	ck_assert_int_eq(empty(_i, 0), 0);
+	/* In pieces of the request's payload. */
+	ck_assert_int_eq(driver.last_type, BLOCK_STAT);
+	ck_assert_uint_ge(driver.started_n, 64);
+	driver.forced[BLOCK_WRITE] = true;
+	driver.result[BLOCK_WRITE] = -EIO;
+	ck_assert_int_eq(empty(_i, 0), -EIO);
+	driver.result[BLOCK_WRITE] = 0;
+	ck_assert_int_eq(empty(_i, 0), -EIO);
+	ck_assert_uint_eq(sizes_told, 0);
+	driver.result[BLOCK_DISCARD] = -ENOSPC;
+	ck_assert_int_eq(empty(_i, 0), -ENOSPC);
+}
+END_TEST
+
+/* A large disk is emptied in steps, but not in very many. */
+START_TEST(o_trunc_steps)
+{
+	static const uint64_t sizes[] = { 3ULL << 30, (5ULL << 40) + 1,
+					  INT64_MAX };
+	struct fuse_setattr_in in = { .valid = FATTR_SIZE };
+	size_t i;
+
+	for (i = 0; i < COUNT(sizes); i++) {
+		f->block->size = sizes[i];
+		f->block->stats.requests[BLOCK_DISCARD] = 0;
+		ck_assert_int_eq(fake_ask(f, _i, FUSE_SETATTR, &in,
+					  sizeof(in))->error,
+				 0);
+		ck_assert_uint_ge(f->block->stats.requests[BLOCK_DISCARD], 3);
+		ck_assert_uint_le(f->block->stats.requests[BLOCK_DISCARD],
+				  10000);
+	}
+}
+END_TEST
+
+/* Who closes the file then waits until the kernel knows its size. */
+START_TEST(close_waits_for_size)
+{
+	struct fuse_setattr_in in = { .valid = FATTR_SIZE };
+	struct fake_msg m = { .opcode = FUSE_FLUSH,
+			      .in_len = sizeof(struct fuse_flush_in) };
+	uint64_t one, two;
+
+	f->session->on_size = on_size;
+	fake_ask(f, _i, FUSE_SETATTR, &in, sizeof(in));
+	one = fake_send(f, _i, &m);
+	two = fake_send(f, _i, &m);
+	fake_run(f);
+	ck_assert_ptr_null(fake_find(f, one));
+	ck_assert_ptr_null(fake_find(f, two));
+	ck_assert_uint_eq(get(_i).size, SIZE);
+	ops_size_told(f->session);
+	fake_run(f);
+	ck_assert_int_eq(fake_find(f, one)->error, 0);
+	ck_assert_int_eq(fake_find(f, two)->error, 0);
+	/* The end of the connection does not wait for them. */
+	fake_ask(f, _i, FUSE_SETATTR, &in, sizeof(in));
+	fake_send(f, _i, &m);
+	fake_run(f);
+	fake_end_all(f, -ENOTCONN);
+	session_end(f->session);
+	fake_run(f);
+	ck_assert_uint_eq(f->ended, 1);
+}
+END_TEST
+
+/* A disk of fixed size is cut only where nothing is. */
+START_TEST(fixed_size)
+{
+	struct fuse_write_in w = { .offset = 100000, .size = 8 };
+	struct fake_msg m = { .opcode = FUSE_WRITE,
+			      .in = &w,
+			      .in_len = sizeof(w),
+			      .data_len = 8 };
+
+	ck_assert_int_eq(truncate_to(_i, 4096), -EPERM);
+	ck_assert_int_eq(truncate_to(_i, SIZE - 1), -EPERM);
+	ck_assert_int_eq(empty(_i, 0), 0);
+	ck_assert_int_eq(truncate_to(_i, 4096), 0);
+	ck_assert_int_eq(fake_call(f, _i, &m)->error, 0);
+	ck_assert_int_eq(truncate_to(_i, 100008), 0);
+	ck_assert_int_eq(truncate_to(_i, 100007), -EPERM);
+	ck_assert_uint_eq(f->block->size, SIZE);
+	ck_assert_uint_eq(f->block->stats.requests[BLOCK_TRUNCATE], 0);
+	/* One that failed half-way has not emptied it. */
+	ck_assert_int_eq(empty(_i, 0), 0);
+	driver.forced[BLOCK_DISCARD] = true;
+	driver.result[BLOCK_DISCARD] = -EIO;
+	ck_assert_int_eq(empty(_i, 0), -EIO);
+	ck_assert_int_eq(truncate_to(_i, SIZE - 1), -EPERM);
 }
 END_TEST
 
 START_TEST(o_trunc_growable)
 {
 	struct fuse_setattr_in in = { .valid = FATTR_SIZE };
-	struct fake_config cfg = fake_config();
 
-	fake_free(f);
-	cfg.growable = true;
-	f = fake_new(&cfg);
+	restart_growable();
 	driver.forced[BLOCK_TRUNCATE] = true;
 	driver.result[BLOCK_TRUNCATE] = -EIO;
 	ck_assert_int_eq(set(_i, &in), -EIO);
@@ -314,6 +456,7 @@ START_TEST(truncates)
 	static const uint64_t sizes[] = { 4096, 1, 0, 1ULL << 40, INT64_MAX };
 	size_t i;
 
+	restart_growable();
 	for (i = 0; i < COUNT(sizes); i++) {
 		ck_assert_int_eq(truncate_to(_i, sizes[i]), 0);
 		ck_assert_uint_eq(f->block->size, sizes[i]);
@@ -376,8 +519,8 @@ START_TEST(least_payload)
 	cfg.session.max_write = 4096;
 	f = fake_new(&cfg);
 	ck_assert_uint_eq(get(_i).blocks, DRIVER_BLOCKS);
-	ck_assert_int_eq(truncate_to(_i, 4096), 0);
-	ck_assert_uint_eq(get(_i).size, 4096);
+	ck_assert_int_eq(truncate_to(_i, 2 * SIZE), 0);
+	ck_assert_uint_eq(get(_i).size, 2 * SIZE);
 }
 END_TEST
 
@@ -421,6 +564,10 @@ Suite *suite_attr(void)
 	tcase_add_loop_test(tc, truncates, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, o_trunc, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, o_trunc_growable, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, o_trunc_ways, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, o_trunc_steps, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, close_waits_for_size, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, fixed_size, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, truncate_to_the_same, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, kills_suid, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, least_payload, 0, FAKE_WAYS);

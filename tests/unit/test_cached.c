@@ -182,7 +182,7 @@ END_TEST
 START_TEST(teller)
 {
 	struct fuse_setattr_in in = { .valid = FATTR_SIZE | FATTR_MTIME,
-				      .size = 5,
+				      .size = 5 * SIZE,
 				      .mtime = 77 };
 	const struct fake_answer *a;
 	struct fuse_attr_out out;
@@ -197,7 +197,7 @@ START_TEST(teller)
 	f->session->teller = FAKE_PID + 1;
 	a = fake_ask(f, _i, FUSE_SETATTR, &in, sizeof(in));
 	memcpy(&out, a->data, sizeof(out));
-	ck_assert_uint_eq(out.attr.size, 5);
+	ck_assert_uint_eq(out.attr.size, 5 * SIZE);
 	ck_assert_uint_eq(out.attr.mtime, 77);
 }
 END_TEST
