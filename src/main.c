@@ -123,9 +123,13 @@ static int serve(struct server *srv, struct block *b)
 	if (!backing_permitted(b, o->passthrough))
 		return EXIT_FAILURE;
 	/* Now: the image may be hidden by the mount. */
-	if (stat(o->image, &st))
+	if (stat(o->image, &st)) {
+		st = (struct stat){ 0 };
 		clock_gettime(CLOCK_REALTIME, &st.st_mtim);
+	}
 	mo.mtime = st.st_mtim;
+	mo.image_dev = st.st_dev;
+	mo.image_ino = st.st_ino;
 	life_hold_signals(true);
 	if (start_mount(srv, &mo))
 		return EXIT_FAILURE;

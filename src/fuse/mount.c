@@ -1,28 +1,21 @@
 /*
- * Mounting, unmounting, aborting.
+ * Mounting, and what remains to be done at the end.
  *
  * With CAP_SYS_ADMIN by mount(2), else by the set-user-ID helper fusermount3,
  * which hands the opened /dev/fuse back through a socket. The mountpoint is
- * looked up once and then known by its absolute path: after the mount, any
- * stat() of it would be a request to this very process.
- *
- * A path, a connection's number and an old-style mount ID can all be those of
- * a later mount, as soon as umount(8) has taken ours away: another rawfuse may
- * be there while this one still flushes. The ID that is never used again tells
- * them apart; where the kernel has none, the mount is looked for only right
- * after the connection has ended.
+ * looked up once and then known by the directory that it is in (place.c):
+ * after the mount, any stat() of it would be a request to this very process.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,71 +23,84 @@
 #include "fuse/helper.h"
 #include "fuse/mount.h"
 #include "fuse/mountinfo.h"
+#include "fuse/unmount.h"
 #include "loop/log.h"
 
 #define FUSECTL_MAGIC 0x65735543
-#define UNIQUE_MOUNT_ID 0x4000u /* STATX_MNT_ID_UNIQUE, Linux 6.8 */
-
-/* The absolute path of @path, whose last part is not looked at. */
-static char *absolute(const char *path)
-{
-	char *dir_copy = strdup(path), *base_copy = strdup(path);
-	char *dir, *result = NULL;
-
-	if (!dir_copy || !base_copy)
-		goto out;
-	dir = realpath(dirname(dir_copy), NULL);
-	if (!dir)
-		goto out;
-	if (asprintf(&result, "%s/%s", strcmp(dir, "/") ? dir : "",
-		     basename(base_copy)) < 0)
-		result = NULL;
-	free(dir);
-out:
-	free(dir_copy);
-	free(base_copy);
-	return result;
-}
 
 static int refuse_second(const struct mount *m)
 {
-	struct mountinfo info;
-
-	if (!mountinfo_find(m->path, &info) || !info.is_rawfuse)
-		return 0;
-	log_warnx("%s: mount: a rawfuse mount is there already, or what one that "
-		  "was killed has left; umount %s first",
-		  m->path, m->path);
+	log_warnx(
+		"%s: mount: a rawfuse mount is there already, or what one that "
+		"was killed has left; umount %s first",
+		m->path, m->path);
 	return -EBUSY;
 }
 
-/* mount(2) follows a link; what it finds is then the mountpoint's name. */
-static int follow_link(struct mount *m)
+/*
+ * May it be mounted on? A file that somebody else has put where all may write
+ * could be taken away under the mount, and another one put there.
+ */
+static int check_point(const struct mount *m, const struct mount_options *opt,
+		       int fd)
 {
 	struct stat st;
-	char *target;
 
-	if (lstat(m->path, &st) || !S_ISLNK(st.st_mode))
-		return 0;
-	target = realpath(m->path, NULL);
-	if (!target) {
-		log_warn("%s: mount: following the link", m->path);
+	if (fstat(fd, &st)) {
+		log_warn("%s: mount", m->path);
 		return -errno;
 	}
-	free(m->path);
-	m->path = target;
-	return refuse_second(m);
+	if (!S_ISREG(st.st_mode)) {
+		log_warnx("%s: mount: it is %s; the mountpoint must be a "
+			  "regular file, or not exist",
+			  m->path,
+			  S_ISDIR(st.st_mode) ? "a directory" : "not a file");
+		return -ENOTSUP;
+	}
+	if (place_trusted(m->place.dir, &st) ||
+	    (st.st_dev == opt->image_dev && st.st_ino == opt->image_ino))
+		return 0;
+	log_warnx("%s: mount: the file is another user's, in a directory that "
+		  "all may write to; give a name that is not there yet",
+		  m->path);
+	return -EACCES;
 }
 
+/* Creates the mountpoint; it is known again by its inode. */
 static int create(struct mount *m)
 {
-	int fd = open(m->path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	int fd = place_file(&m->place, O_CREAT | O_EXCL | O_WRONLY);
+	struct stat st;
 
 	if (fd < 0)
-		return -1;
+		return fd;
+	if (!fstat(fd, &st)) {
+		m->created = true;
+		m->made_dev = st.st_dev;
+		m->made_ino = st.st_ino;
+	}
 	close(fd);
-	m->created = true;
-	return open(m->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return place_file(&m->place, O_PATH);
+}
+
+/* Finds the place; 0 or -errno (logged). */
+static int find_place(struct mount *m, const struct mount_options *opt)
+{
+	const char *why = NULL;
+	int ret;
+
+	if (access("/proc/self/mountinfo", R_OK)) {
+		log_warnx("%s: mount: /proc is not mounted, and a mount is "
+			  "made and found by it: mount -t proc proc /proc",
+			  opt->path);
+		return -ENOENT;
+	}
+	ret = place_open(&m->place, opt->path, &why);
+	m->path = m->place.path;
+	if (ret)
+		log_warnx("%s%s%s: mount: %s", *opt->path ? "" : "'", opt->path,
+			  *opt->path ? "" : "'", why ? why : strerror(-ret));
+	return ret;
 }
 
 /*
@@ -102,35 +108,29 @@ static int create(struct mount *m)
  * What was looked at is what gets mounted on, whatever the name stands for by
  * then. Returns the descriptor or -errno (logged).
  */
-static int open_point(struct mount *m)
+static int open_point(struct mount *m, const struct mount_options *opt)
 {
-	struct stat st;
-	int fd;
+	int fd, ret;
 
 	/* First of all, without touching what may be a mount that hangs. */
-	if (refuse_second(m))
-		return -EBUSY;
-	if (follow_link(m))
-		return -EINVAL;
-	fd = open(m->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
+	if (m->place.mounted)
+		return refuse_second(m);
+	fd = place_file(&m->place, O_PATH);
+	if (fd == -ENOENT && m->place.linked)
+		log_warnx("%s: mount: following the link: %s", opt->path,
+			  strerror(ENOENT));
+	else if (fd == -ENOENT)
 		fd = create(m);
-	if (fd < 0 || fstat(fd, &st)) {
-		int err = errno;
-
-		log_warn("%s: mount", m->path);
-		if (fd >= 0)
-			close(fd);
-		return -err;
-	}
-	if (S_ISREG(st.st_mode))
+	if (fd < 0) {
+		if (fd != -ENOENT || !m->place.linked)
+			log_warnx("%s: mount: %s", m->path, strerror(-fd));
 		return fd;
-	log_warnx("%s: mount: it is %s; the mountpoint must be a regular file, "
-		  "or not exist",
-		  m->path,
-		  S_ISDIR(st.st_mode) ? "a directory" : "not a file");
+	}
+	ret = check_point(m, opt, fd);
+	if (!ret)
+		return fd;
 	close(fd);
-	return -ENOTSUP;
+	return ret;
 }
 
 static void explain(const struct mount *m, int err)
@@ -157,9 +157,8 @@ static int try_mount(struct mount *m, const struct mount_options *opt,
 		 m->fd, S_IFREG, getuid(), getgid(),
 		 m->others ? ",allow_other" : "");
 	snprintf(target, sizeof(target), "/proc/self/fd/%d", point);
-	return mount(opt->source, target, "fuse.rawfuse", flags, data) ?
-		       -errno :
-		       0;
+	return mount(opt->source, target, "fuse.rawfuse", flags, data) ? -errno
+								       : 0;
 }
 
 static int mount_directly(struct mount *m, const struct mount_options *opt,
@@ -172,10 +171,10 @@ static int mount_directly(struct mount *m, const struct mount_options *opt,
 		if (errno == EACCES || errno == EPERM)
 			return -EPERM;
 		log_warn("/dev/fuse: open%s",
-			 errno == ENOENT || errno == ENODEV || errno == ENXIO ?
-				 " (does the container have the device? "
-				 "modprobe fuse?)" :
-				 "");
+			 errno == ENOENT || errno == ENODEV || errno == ENXIO
+				 ? " (does the container have the device? "
+				   "modprobe fuse?)"
+				 : "");
 		return -errno;
 	}
 	m->others = opt->others != MOUNT_OTHERS_OFF;
@@ -206,37 +205,48 @@ static int mount_by_helper(struct mount *m, const struct mount_options *opt)
 	if (*says)
 		log_warnx("%s: mount: by fusermount3: %s", m->path, says);
 	else
-		log_warnx("%s: mount: not permitted: it takes root "
-			  "(CAP_SYS_ADMIN), or fusermount3 of the package fuse3",
-			  m->path);
+		log_warnx(
+			"%s: mount: not permitted: it takes root "
+			"(CAP_SYS_ADMIN), or fusermount3 of the package fuse3",
+			m->path);
 	return m->fd;
 }
 
-/* Of what is mounted at @path; asks nobody who could be slow. 0: unknown. */
-static uint64_t mount_id(const char *path)
+/*
+ * What is mounted at the place now is our mount: takes its numbers. Where the
+ * kernel does not tell them by statx(2) (before Linux 5.8), by the path.
+ */
+static void recognise(struct mount *m)
 {
+	struct mountinfo info;
 	struct statx stx;
 
-	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
-		  UNIQUE_MOUNT_ID, &stx) ||
-	    !(stx.stx_mask & UNIQUE_MOUNT_ID))
-		return 0;
-	return stx.stx_mnt_id;
+	if (statx(m->place.dir, m->place.name,
+		  AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_MNT_ID,
+		  &stx) ||
+	    !(stx.stx_mask & STATX_MNT_ID)) {
+		if (mountinfo_find(m->path, &info) && info.is_rawfuse) {
+			m->connection = info.minor;
+			m->old_id = info.id;
+		}
+		return;
+	}
+	m->connection = stx.stx_dev_minor;
+	m->old_id = (unsigned int)stx.stx_mnt_id;
+	m->id = unmount_id(m->place.dir, m->place.name);
 }
 
 int mount_start(struct mount *m, const struct mount_options *opt)
 {
-	struct mountinfo info;
 	int point, ret;
 
-	*m = (struct mount){ .fd = -1, .mtime = opt->mtime };
-	errno = ENOENT;
-	m->path = *opt->path ? absolute(opt->path) : NULL;
-	if (!m->path) {
-		log_warn("'%s': mount", opt->path);
-		return -errno;
-	}
-	point = open_point(m);
+	*m = (struct mount){ .fd = -1,
+			     .mtime = opt->mtime,
+			     .place = { .dir = -1 } };
+	ret = find_place(m, opt);
+	if (ret)
+		return ret;
+	point = open_point(m, opt);
 	ret = point < 0 ? point : mount_directly(m, opt, point);
 	if (point >= 0)
 		close(point);
@@ -247,10 +257,7 @@ int mount_start(struct mount *m, const struct mount_options *opt)
 		return ret;
 	}
 	m->mounted = true;
-	if (mountinfo_find(m->path, &info) && info.is_rawfuse) {
-		m->connection = info.minor;
-		m->id = mount_id(m->path);
-	}
+	recognise(m);
 	log_trace(TRACE_LIFE, "mount: %s, connection %u", m->path,
 		  m->connection);
 	return 0;
@@ -277,87 +284,6 @@ void mount_read_ahead(const struct mount *m, unsigned int kib)
 			  n < 0 ? strerror(errno) : "set");
 	}
 	close(fd);
-}
-
-/* Is what is mounted there now our mount, and not a later one? */
-static bool is_ours(const struct mount *m)
-{
-	struct mountinfo info;
-
-	return mountinfo_find(m->path, &info) && info.is_rawfuse &&
-	       (!m->connection || info.minor == m->connection) &&
-	       (!m->id || mount_id(m->path) == m->id);
-}
-
-/*
- * What the kernel keeps is written before the mount is out of reach. False if
- * some of it is lost.
- */
-static bool write_back(const struct mount *m)
-{
-	int fd = open(m->path, O_RDONLY | O_CLOEXEC);
-	bool written;
-
-	if (fd < 0) /* by its mode it may be for writing only */
-		fd = open(m->path, O_WRONLY | O_CLOEXEC);
-	written = fd >= 0 && !syncfs(fd);
-	if (fd >= 0)
-		close(fd);
-	return written;
-}
-
-/* 0 or an errno; waits. */
-static int undo(const struct mount *m, bool lazy)
-{
-	if (!is_ours(m))
-		return EINVAL;
-	if (m->by_helper)
-		return helper_umount(m->path, lazy);
-	return umount2(m->path, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) ?
-		       errno :
-		       0;
-}
-
-pid_t mount_undo_start(struct mount *m, bool lazy)
-{
-	int lost = 0;
-
-	m->undo = fork();
-	if (m->undo > 0)
-		return m->undo;
-	if (m->undo < 0) {
-		m->undo = 0;
-		return -errno;
-	}
-	/* The connection must not live on through this copy of it. */
-	close_range(3, ~0U, 0);
-	if (m->keeps_writes && is_ours(m) && !write_back(m))
-		lost = MOUNT_LOST;
-	_exit(undo(m, lazy) | lost);
-}
-
-static int tell(const struct mount *m, uint64_t size, bool times)
-{
-	struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT }, m->mtime };
-
-	if (truncate(m->path, (off_t)size))
-		return errno;
-	if (times && utimensat(AT_FDCWD, m->path, ts, 0))
-		return errno;
-	return 0;
-}
-
-pid_t mount_tell_start(struct mount *m, uint64_t size, bool times)
-{
-	m->teller = fork();
-	if (m->teller > 0)
-		return m->teller;
-	if (m->teller < 0) {
-		m->teller = 0;
-		return -errno;
-	}
-	close_range(3, ~0U, 0);
-	_exit(is_ours(m) ? tell(m, size, times) : EINVAL);
 }
 
 /* The control files of all connections, even if nobody has mounted them. */
@@ -406,14 +332,27 @@ int mount_abort(const struct mount *m)
 void mount_detach(struct mount *m)
 {
 	if (m->mounted)
-		undo(m, true);
+		unmount(m, true);
 	m->mounted = false;
+}
+
+/* Never a file that somebody else has mounted, filled, or put there. */
+static void remove_made(const struct mount *m)
+{
+	struct statx stx;
+
+	if (statx(m->place.dir, m->place.name,
+		  AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_BASIC_STATS,
+		  &stx) ||
+	    makedev(stx.stx_dev_major, stx.stx_dev_minor) != m->made_dev ||
+	    stx.stx_ino != m->made_ino || !S_ISREG(stx.stx_mode) ||
+	    stx.stx_size)
+		return;
+	unlinkat(m->place.dir, m->place.name, 0);
 }
 
 void mount_finish(struct mount *m)
 {
-	struct stat st;
-
 	if (!m->path)
 		return;
 	if (m->teller > 0)
@@ -421,10 +360,8 @@ void mount_finish(struct mount *m)
 	if (m->undo > 0)
 		waitpid(m->undo, NULL, 0);
 	mount_detach(m);
-	/* Never touch a file that somebody else mounted or filled. */
-	if (m->created && !mountinfo_find(m->path, NULL) &&
-	    !lstat(m->path, &st) && S_ISREG(st.st_mode) && !st.st_size)
-		unlink(m->path);
-	free(m->path);
-	*m = (struct mount){ .fd = -1 };
+	if (m->created)
+		remove_made(m);
+	place_close(&m->place);
+	*m = (struct mount){ .fd = -1, .place = { .dir = -1 } };
 }

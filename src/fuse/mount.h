@@ -7,6 +7,8 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "fuse/place.h"
+
 enum mount_others { MOUNT_OTHERS_AUTO, MOUNT_OTHERS_ON, MOUNT_OTHERS_OFF };
 
 struct mount_options {
@@ -16,16 +18,22 @@ struct mount_options {
 	unsigned long flags; /* MS_*, of mount(2) */
 	enum mount_others others;
 	struct timespec mtime; /* of the image */
+	dev_t image_dev; /* and which file it is: it may be mounted on */
+	ino_t image_ino;
 };
 
 struct mount {
-	char *path; /* absolute */
-	bool created; /* the file there is ours */
+	struct place place; /* where it was mounted */
+	const char *path; /* of that, for people; it may be moved later */
+	bool created; /* the file there is ours: */
+	dev_t made_dev;
+	ino_t made_ino;
 	bool mounted;
 	bool by_helper; /* fusermount3 did it and must undo it */
 	bool others; /* other users are let in */
 	unsigned int connection; /* /sys/fs/fuse/connections/N; 0: unknown */
 	uint64_t id; /* of the mount, never used again; 0: unknown */
+	unsigned int old_id; /* as in mountinfo, used again; 0: unknown */
 	int fd; /* /dev/fuse, which is the session's once there is one */
 	pid_t undo; /* the child that unmounts; 0: none */
 	bool keeps_writes; /* the kernel has a writeback cache */

@@ -24,15 +24,15 @@ static void unescape(char *text)
 	*to = 0;
 }
 
-/* Is the line's mount at @path? Then fills @info. */
-static bool match(char *line, const char *path, struct mountinfo *info)
+/* Takes a line apart: fills @info, returns where the mount is, or NULL. */
+static char *parse(char *line, struct mountinfo *info)
 {
-	unsigned int minor;
 	char *type, *point;
 
 	type = strstr(line, " - ");
-	if (!type || sscanf(line, "%*u %*u %*u:%u %*s", &minor) != 1)
-		return false;
+	if (!type ||
+	    sscanf(line, "%u %*u %*u:%u %*s", &info->id, &info->minor) != 2)
+		return NULL;
 	*type = 0;
 	strtok(line, " "); /* mount ID */
 	strtok(NULL, " "); /* parent ID */
@@ -40,33 +40,55 @@ static bool match(char *line, const char *path, struct mountinfo *info)
 	strtok(NULL, " "); /* root */
 	point = strtok(NULL, " ");
 	if (!point)
-		return false;
+		return NULL;
 	unescape(point);
-	if (strcmp(point, path))
-		return false;
-	info->minor = minor;
 	info->is_rawfuse = !strncmp(type + 3, "fuse.rawfuse ", 13);
-	return true;
+	return point;
 }
 
 bool mountinfo_find(const char *path, struct mountinfo *info)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
-	struct mountinfo last = { 0 };
+	struct mountinfo one, last = { 0 };
+	char *line = NULL, *point;
 	bool found = false;
-	char *line = NULL;
 	size_t size = 0;
 
 	if (!f)
 		return false;
 	/* The last one at a path lies on top. */
-	while (getline(&line, &size, f) > 0)
-		found = match(line, path, &last) || found;
+	while (getline(&line, &size, f) > 0) {
+		point = parse(line, &one);
+		if (!point || strcmp(point, path))
+			continue;
+		last = one;
+		found = true;
+	}
 	free(line);
 	fclose(f);
 	if (found && info)
 		*info = last;
 	return found;
+}
+
+char *mountinfo_path(unsigned int minor, unsigned int id, unsigned int nth)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL, *point, *path = NULL;
+	struct mountinfo one;
+	size_t size = 0;
+
+	if (!f)
+		return NULL;
+	while (!path && getline(&line, &size, f) > 0) {
+		point = parse(line, &one);
+		if (point && one.is_rawfuse && one.minor == minor &&
+		    (!id || one.id == id) && !nth--)
+			path = strdup(point);
+	}
+	free(line);
+	fclose(f);
+	return path;
 }
 
 bool mountinfo_split(char *line, struct mountinfo_line *m)

@@ -7,6 +7,7 @@
 struct mountinfo {
 	unsigned int minor; /* of the device: FUSE's connection number */
 	bool is_rawfuse;
+	unsigned int id; /* of the mount; the next one may get it again */
 };
 
 /*
@@ -14,6 +15,13 @@ struct mountinfo {
  * NULL. False if nothing is mounted there.
  */
 bool mountinfo_find(const char *path, struct mountinfo *info);
+
+/*
+ * The path of a rawfuse mount of the device 0:@minor: the @nth one, from 0 on,
+ * of those whose mount ID is @id, or of all if that is 0. NULL if there is
+ * none; to be freed.
+ */
+char *mountinfo_path(unsigned int minor, unsigned int id, unsigned int nth);
 
 /* One line, cut into strings that are in it. */
 struct mountinfo_line {

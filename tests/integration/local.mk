@@ -26,6 +26,7 @@ integration_tests = \
 	tests/integration/others.sh \
 	tests/integration/pagecache.sh \
 	tests/integration/passthrough.sh \
+	tests/integration/place.sh \
 	tests/integration/pools.sh \
 	tests/integration/qcow2.sh \
 	tests/integration/successor.sh \

@@ -147,6 +147,36 @@ growing() {
 	expect yes fileop "$image" is 0 103424 0
 }
 
+# A write past the end has a child of rawfuse's set the size right. While that
+# waits for its answer, umount is not told that the file is busy.
+umount_at_once() {
+	local i caught=0 pid
+	make_image disk.img 1000001
+	for ((i = 0; i < 6; i++)); do
+		mount_rawfuse --writeback-cache "$image" "$file"
+		exec {held}>>"$file"
+		printf x >&"$held"
+		{ exec {held}>&-; } 2>/dev/null
+		kill -STOP "$daemon"
+		[[ -z $(cat "/proc/$daemon/task/$daemon/children" 2>/dev/null) ]] || ((++caught))
+		rm -f "$dir/out"
+		"$helpers/fileop" "$file" umount >"$dir/out" {machine_lock}<&- &
+		pid=$!
+		wait_until "umount has ended, or waits" ended_or_waits "$pid"
+		kill -CONT "$daemon"
+		wait "$pid"
+		expect 0 cat "$dir/out"
+		wait_daemon 0
+		check_log 'a write past the end was refused'
+	done
+	say "in $caught of $i the child was there"
+}
+ended_or_waits() {
+	local state
+	state=$(awk '$1 == "State:" { print $2 }' "/proc/$1/status" 2>/dev/null)
+	[[ ${state:-Z} == Z || ($state == [DS] && /proc/$1/exe -ef $helpers/fileop) ]]
+}
+
 models() {
 	local seed cache
 	for seed in ${MODEL_SEEDS:-31 32}; do
@@ -277,6 +307,7 @@ each_transport attributes
 each_transport kept
 each_transport seeking
 each_transport past_the_end
+each_transport umount_at_once
 each_transport growing
 each_transport models
 if have_tool qemu-img; then
