@@ -25,17 +25,62 @@ void log_set_tap(void (*tap)(const char *line))
 	line_tap = tap;
 }
 
+/*
+ * Bytes of the UTF-8 character at @s, which may be printed; 0 if the byte there
+ * is to be escaped: a control character (C1 ones, too), or no UTF-8, in which
+ * such a byte may be one.
+ */
+static size_t printable(const char *s)
+{
+	const unsigned char *u = (const unsigned char *)s;
+	size_t n, i;
+
+	if (u[0] < 0x80)
+		return u[0] >= 0x20 && u[0] != 0x7f;
+	n = u[0] >= 0xc2 && u[0] < 0xe0	  ? 2
+	    : u[0] >= 0xe0 && u[0] < 0xf0 ? 3
+	    : u[0] >= 0xf0 && u[0] < 0xf5 ? 4
+					  : 0;
+	for (i = 1; i < n; i++)
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+	if ((u[0] == 0xc2 && u[1] < 0xa0) || (u[0] == 0xe0 && u[1] < 0xa0) ||
+	    (u[0] == 0xf0 && u[1] < 0x90)) /* C1; longer than need be */
+		return 0;
+	return n;
+}
+
+/* Any name may come from somebody else; it must not rule the terminal. */
+static void escape(char *to, size_t size, const char *from)
+{
+	size_t used = 0, n;
+
+	for (; *from && used + 5 <= size; from += n) {
+		n = printable(from);
+		if (n) {
+			memcpy(to + used, from, n);
+			used += n;
+			continue;
+		}
+		snprintf(to + used, 5, "\\x%02x", (unsigned char)*from);
+		used += 4;
+		n = 1;
+	}
+	to[used] = '\0';
+}
+
 static void put(int priority, int err, const char *fmt, va_list ap)
 {
-	char line[1024];
+	char text[1024], line[2 * sizeof(text)];
 	int kept = errno;
 	size_t used;
 
-	vsnprintf(line, sizeof(line), fmt, ap);
-	used = strlen(line);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	used = strlen(text);
 	if (err)
-		snprintf(line + used, sizeof(line) - used, ": %s",
+		snprintf(text + used, sizeof(text) - used, ": %s",
 			 strerror(err));
+	escape(line, sizeof(line), text);
 	if (line_tap)
 		line_tap(line);
 	else if (to_syslog)
@@ -45,12 +90,12 @@ static void put(int priority, int err, const char *fmt, va_list ap)
 	errno = kept;
 }
 
-#define PUT(priority, err, fmt)                       \
-	do {                                          \
-		va_list ap;                           \
-		va_start(ap, fmt);                    \
-		put(priority, err, fmt, ap);          \
-		va_end(ap);                           \
+#define PUT(priority, err, fmt)              \
+	do {                                 \
+		va_list ap;                  \
+		va_start(ap, fmt);           \
+		put(priority, err, fmt, ap); \
+		va_end(ap);                  \
 	} while (0)
 
 void log_warn(const char *fmt, ...)

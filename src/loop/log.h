@@ -21,7 +21,11 @@ void log_to_syslog(bool on);
 /* Each line is also given to @tap, for tests; NULL for none. */
 void log_set_tap(void (*tap)(const char *line));
 
-/* One line, errno's text appended (warn) or not (warnx). errno is kept. */
+/*
+ * One line, errno's text appended (warn) or not (warnx). errno is kept. Control
+ * characters, and what is no UTF-8, are printed as \x1b: a name in the line may
+ * come from an image, or from another user.
+ */
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warnx(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

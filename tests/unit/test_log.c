@@ -99,6 +99,41 @@ START_TEST(long_lines)
 }
 END_TEST
 
+static const char *const escapes[][2] = {
+	{ "a\x1b[2Jb\nc\r\t\x7f", "a\\x1b[2Jb\\x0ac\\x0d\\x09\\x7f" },
+	{ "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x92\xbe",
+	  "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x92\xbe" },
+	{ "C1: \xc2\x9b"
+	  "31m \x9b"
+	  "32m",
+	  "C1: \\xc2\\x9b31m \\x9b32m" },
+	{ "no UTF-8: \xe9t\xe9 \xff \xc0\x8a \xe2\x82",
+	  "no UTF-8: \\xe9t\\xe9 \\xff \\xc0\\x8a \\xe2\\x82" },
+};
+
+/* Whatever a name is made of. */
+START_TEST(control_characters)
+{
+	static char text[2000];
+
+	capture_start();
+	log_warnx("%s", escapes[_i][0]);
+	ck_assert_str_eq(capture_last(), escapes[_i][1]);
+	errno = EIO;
+	log_warn("%s", escapes[_i][0]);
+	ck_assert_int_eq(
+		strncmp(capture_last(), escapes[_i][1], strlen(escapes[_i][1])),
+		0);
+	log_info("%s", escapes[_i][0]);
+	ck_assert_str_eq(capture_last(), escapes[_i][1]);
+	log_trace_line("%s", escapes[_i][0]);
+	ck_assert_str_eq(capture_last(), escapes[_i][1]);
+	memset(text, 0x1b, sizeof(text) - 1);
+	log_warnx("%s", text);
+	ck_assert_ptr_null(strchr(capture_last(), 0x1b));
+}
+END_TEST
+
 START_TEST(traces)
 {
 	capture_start();
@@ -121,6 +156,7 @@ Suite *suite_log(void)
 	tcase_add_test(tc, lines);
 	tcase_add_test(tc, keeps_errno);
 	tcase_add_test(tc, long_lines);
+	tcase_add_loop_test(tc, control_characters, 0, (int)COUNT(escapes));
 	tcase_add_test(tc, traces);
 	tcase_add_test(tc, keeps_errno_untapped);
 	tcase_add_test(tc, to_stderr);
