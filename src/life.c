@@ -237,6 +237,7 @@ static void announce(struct life *l)
 	if (l->ready_fd >= 0)
 		daemon_ready(l->ready_fd);
 	l->ready_fd = -1;
+	block_tell_files(s->block); /* in the background, to the log */
 }
 
 static bool start_teller(struct life *l)

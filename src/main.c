@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "block/bounce.h"
+#include "block/named.h"
 #include "cli/daemon.h"
 #include "cli/machine.h"
 #include "cli/options.h"
@@ -156,19 +157,26 @@ static int export_image(struct server *srv)
 		.snapshot = o->snapshot,
 		.backing_format = o->backing_format,
 		.no_backing = o->backing == 1,
+		.untrusted = o->untrusted,
 		.metadata_cache = o->metadata_cache,
 		.memory = o->budget.image,
 		.few_pages = o->budget.tight,
 		.bounce = bounce_new(&srv->uring),
 	};
-	struct block *b = block_open(&srv->uring, &bo);
+	struct named_dir allowed = { 0 };
+	struct block *b = NULL;
 	int status = EXIT_FAILURE;
 
+	if (o->allow_files)
+		bo.allowed = &allowed;
+	if (!o->allow_files || !named_allow(&allowed, o->allow_files))
+		b = block_open(&srv->uring, &bo);
 	if (b) {
 		status = serve(srv, b);
 		if (block_close(b))
 			status = EXIT_FAILURE;
 	}
+	named_free(&allowed);
 	bounce_free(bo.bounce);
 	return status;
 }

@@ -355,6 +355,12 @@ int block_backing_fd(struct block *b)
 	return b->driver->backing_fd ? b->driver->backing_fd(b) : -1;
 }
 
+void block_tell_files(const struct block *b)
+{
+	if (b->driver->tell_files)
+		b->driver->tell_files(b);
+}
+
 void block_behind(struct block *b)
 {
 	struct stat st;

@@ -51,6 +51,7 @@ enum block_flags {
 enum block_cache { BLOCK_CACHE_AUTO, BLOCK_CACHE_DIRECT, BLOCK_CACHE_HOST };
 
 struct block;
+struct named_dir;
 
 struct block_req {
 	/* The caller's: */
@@ -93,6 +94,8 @@ struct block_driver {
 	void (*submit)(struct block *b, struct block_req *req);
 	/* Of a regular file that is the whole image; or -1. May be NULL. */
 	int (*backing_fd)(struct block *b);
+	/* Logs which other files the image uses. May be NULL. */
+	void (*tell_files)(const struct block *b);
 	/*
 	 * Nothing is in flight. Frees all; returns 0 or -errno if something
 	 * could not be made stable.
@@ -118,7 +121,10 @@ struct block_options {
 	/* qcow2: */
 	const char *snapshot; /* name or ID to export; NULL: the active disk */
 	const char *backing_format; /* where the image records none; or NULL */
-	bool no_backing; /* refuse images that have a backing file */
+	bool no_backing; /* refuse images that refer to another file */
+	bool untrusted; /* and what is not plain */
+	const struct named_dir *allowed; /* where other files may be; or NULL */
+	bool named; /* by an image: path is what it said */
 	uint64_t metadata_cache; /* bytes; 0: the default */
 	bool few_pages; /* the host's page cache has next to no room for it */
 	uint64_t memory; /* bytes for all nodes' tables; 0: the default */
@@ -217,6 +223,9 @@ int block_pwrite(struct block *b, const void *buf, uint64_t len,
 
 /* The descriptor of a regular file that is the whole image; or -1. */
 int block_backing_fd(struct block *b);
+
+/* Logs which other files the image uses, and those use. */
+void block_tell_files(const struct block *b);
 
 /*
  * The image may have been written behind the back of the block layer: takes

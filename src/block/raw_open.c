@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "block/lock.h"
+#include "block/named.h"
 #include "block/raw.h"
 #include "loop/log.h"
 
@@ -37,14 +38,14 @@ static int not_writable(const struct block *b)
 }
 
 /* The ring of one that has ended may hold a device for a moment more. */
-static int open_patiently(const char *path, int flags)
+static int open_patiently(const struct block_options *opt, int flags)
 {
-	int tries, fd = open(path, flags);
+	int tries, fd = named_open(opt, flags);
 
 	for (tries = 0; fd < 0 && errno == EBUSY && tries < LOCK_TRIES;
 	     tries++) {
 		lock_pause();
-		fd = open(path, flags);
+		fd = named_open(opt, flags);
 	}
 	return fd;
 }
@@ -65,7 +66,7 @@ static int open_host(struct raw *raw, struct stat *st)
 	int flags = (opt->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
 
 	/* Before open(), which would wait for the other end of a pipe. */
-	if (stat(opt->path, st)) {
+	if (named_stat(opt, st)) {
 		log_warn("%s: open%s", *opt->path ? opt->path : "''",
 			 errno == ENOTCONN ? " (a mount whose server is gone "
 					     "covers it; umount it)" :
@@ -77,7 +78,7 @@ static int open_host(struct raw *raw, struct stat *st)
 	/* A device that is mounted must not be written behind its back. */
 	if (S_ISBLK(st->st_mode) && !opt->read_only && !opt->no_lock)
 		flags |= O_EXCL;
-	raw->host_fd = open_patiently(opt->path, flags);
+	raw->host_fd = open_patiently(opt, flags);
 	if (raw->host_fd < 0 && errno == EBUSY) {
 		log_warnx("%s: open for writing: the device is in use (mounted?"
 			  "); unmount it, or use --read-only",
@@ -177,7 +178,7 @@ static int open_direct(struct raw *raw, const struct stat *st)
 
 	if (b->opt.cache == BLOCK_CACHE_HOST)
 		return 0;
-	raw->direct_fd = open(b->opt.path, flags | O_DIRECT);
+	raw->direct_fd = named_open(&b->opt, flags | O_DIRECT);
 	if (raw->direct_fd >= 0 && !fstat(raw->direct_fd, &direct) &&
 	    direct.st_dev == st->st_dev && direct.st_ino == st->st_ino &&
 	    find_alignment(raw, st)) {

@@ -31,6 +31,8 @@ struct options {
 	const char *snapshot; /* qcow2: name or ID; NULL: the active disk */
 	const char *backing_format; /* where the image records none */
 	unsigned int backing; /* 0 auto, 1 off */
+	bool untrusted;
+	const char *allow_files; /* a directory, or NULL */
 	uint64_t metadata_cache; /* bytes; 0: the driver's default */
 	uint64_t memory; /* bytes; 0: no more than the control group has */
 	struct budget budget; /* budget_fit()'s */

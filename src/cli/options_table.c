@@ -24,7 +24,12 @@ const struct option_spec options_specs[] = {
 	{ "snapshot", 0, KIND_STRING, "NAME|ID", AT(snapshot), 0, 0,
 	  "export this internal snapshot, read-only" },
 	{ "backing", 0, KIND_CHOICE, "auto|off", AT(backing), 0, 0,
-	  "off: refuse an image that has a backing file" },
+	  "off: refuse an image that has a backing or a data file" },
+	{ "untrusted", 0, KIND_FLAG, NULL, AT(untrusted), 0, 0,
+	  "the image may be hostile: no other file, nothing but what is\n"
+	  "plain" },
+	{ "allow-files", 0, KIND_STRING, "DIR", AT(allow_files), 0, 0,
+	  "other files that the image names must be beneath DIR" },
 	{ "backing-format", 0, KIND_WORD, "raw|qcow2", AT(backing_format), 0, 0,
 	  "of backing files whose format is not recorded" },
 	{ "metadata-cache", 0, KIND_SIZE, "SIZE", AT(metadata_cache), 65536,

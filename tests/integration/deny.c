@@ -1,6 +1,6 @@
 /*
  * deny ERRNO SYSCALL COMMAND...: runs COMMAND under a seccomp filter that
- * answers SYSCALL (one of io_uring's) with ERRNO, as containers do.
+ * answers SYSCALL with ERRNO, as containers do.
  */
 #include <errno.h>
 #include <linux/audit.h>
@@ -25,6 +25,7 @@ static const struct {
 	{ "io_uring_setup", SYS_io_uring_setup },
 	{ "io_uring_enter", SYS_io_uring_enter },
 	{ "io_uring_register", SYS_io_uring_register },
+	{ "openat2", SYS_openat2 },
 };
 
 static unsigned int value_of(const char *word)

@@ -204,6 +204,9 @@ report() {
 }
 REPORT="^rawfuse: (requests|bytes|transport|payloads|memory|ring|cpu|poll|image): [a-z_]*[=a-z]"
 
+# Which files an image names is told of each.
+NAMED="^rawfuse: .*: qcow2: its (data is in the file|backing file is) '"
+
 # wait_daemon STATUS: it ends with that status.
 wait_daemon() {
 	local status
@@ -217,7 +220,7 @@ wait_daemon() {
 # What a daemon said beside reports; nothing is expected unless $1 says so.
 check_log() {
 	local said
-	said=$(grep -vE "$REPORT" "$log")
+	said=$(grep -vE "$REPORT|$NAMED" "$log")
 	# With auto, that and why there is no io_uring is told.
 	[[ $transport != auto ]] ||
 		said=$(grep -vE '^rawfuse: io_uring: .*: requests go ' <<<"$said")

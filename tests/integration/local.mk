@@ -23,6 +23,7 @@ integration_tests = \
 	tests/integration/locks.sh \
 	tests/integration/memory.sh \
 	tests/integration/model.sh \
+	tests/integration/named.sh \
 	tests/integration/others.sh \
 	tests/integration/pagecache.sh \
 	tests/integration/passthrough.sh \

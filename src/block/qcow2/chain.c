@@ -3,9 +3,11 @@
  * header extensions that name them.
  *
  * Names come from the image, and an image may come from anybody. So: no name
- * is followed if the image was only guessed to be qcow2; no URL, no json:
- * description; the backing file's format must be said. The chain has at most
- * MAX_DEPTH files, each of them once; memory.c bounds their tables.
+ * is followed if the image was only guessed to be qcow2, none with --untrusted
+ * or --backing=off, with --allow-files only beneath a directory (named.c); no
+ * URL, no json: description; the backing file's format must be said. Which
+ * files are in use is logged. The chain has at most MAX_DEPTH files, each of
+ * them once; memory.c bounds their tables.
  */
 #include "config.h"
 
@@ -15,10 +17,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "block/named.h"
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
 
-#define MAX_DEPTH 64
+#define MAX_DEPTH 64u
+#define UNTRUSTED_DEPTH 8u
 #define EXT_BACKING_FORMAT 0xe2792acau
 #define EXT_DATA_FILE 0x44415441u
 #define BACKING_CACHE (64u << 10)
@@ -47,10 +51,12 @@ int qcow2_open_file(struct qcow2 *q)
 				      .no_lock = opt->no_lock,
 				      .cache = cache_mode(opt),
 				      .bounce = opt->bounce,
+				      .allowed = opt->allowed,
+				      .named = opt->named,
 				      .below = true };
 	struct stat st;
 
-	if (stat(opt->path, &st)) {
+	if (named_stat(opt, &st)) {
 		log_warn("%s: open", opt->path);
 		return -errno;
 	}
@@ -59,19 +65,6 @@ int qcow2_open_file(struct qcow2 *q)
 	mine.growable = !opt->read_only && !S_ISBLK(st.st_mode);
 	q->file = q->data = block_open(q->b->uring, &mine);
 	return q->file ? 0 : -EIO;
-}
-
-char *qcow2_beside(const char *image, const char *name)
-{
-	const char *slash = strrchr(image, '/');
-	size_t dir = slash && name[0] != '/' ? (size_t)(slash - image) + 1 : 0;
-	char *path = malloc(dir + strlen(name) + 1);
-
-	if (!path)
-		return NULL;
-	memcpy(path, image, dir);
-	strcpy(path + dir, name);
-	return path;
 }
 
 /* Reads a string of the file into new memory. */
@@ -148,17 +141,54 @@ static bool is_protocol(const char *name)
 /* May this image have the file that it names? */
 static int check_name(const struct qcow2 *q, const char *what, const char *name)
 {
-	if (q->b->opt.probed)
+	const struct block_options *opt = &q->b->opt;
+
+	if (opt->no_backing)
+		log_warnx("%s: qcow2: it has a %s '%s', and --backing=off "
+			  "refuses that",
+			  opt->path, what, name);
+	else if (opt->untrusted && !opt->allowed)
+		log_warnx("%s: qcow2: it has a %s '%s', and --untrusted refuses"
+			  " that; --allow-files=DIR allows those in DIR",
+			  opt->path, what, name);
+	else if (opt->probed)
 		log_warnx("%s: qcow2: it names a %s '%s', but was only guessed "
 			  "to be qcow2; if it is, say --format=qcow2",
-			  q->b->opt.path, what, name);
+			  opt->path, what, name);
 	else if (is_protocol(name))
 		log_warnx("%s: qcow2: %s '%s': only names of local files are "
 			  "followed",
-			  q->b->opt.path, what, name);
+			  opt->path, what, name);
 	else
 		return 0;
 	return -EINVAL;
+}
+
+/* Its path; NULL is logged. */
+static char *find_named(const struct qcow2 *q, const char *what,
+			const char *name)
+{
+	char *path = named_path(&q->b->opt, name);
+
+	if (!path)
+		log_warn("%s: qcow2: its %s '%s'", q->b->opt.path, what, name);
+	return path;
+}
+
+/* Looks at a file that the image names; -errno is logged. */
+static int stat_named(const struct qcow2 *q, const char *what,
+		      const struct block_options *opt, struct stat *st)
+{
+	if (!named_stat(opt, st))
+		return 0;
+	if (errno == EXDEV && opt->allowed)
+		log_warnx("%s: qcow2: its %s %s is not beneath '%s', or a link "
+			  "leads out of there: --allow-files refuses that",
+			  q->b->opt.path, what, opt->path, opt->allowed->path);
+	else
+		log_warn("%s: qcow2: its %s %s", q->b->opt.path, what,
+			 opt->path);
+	return -errno;
 }
 
 static int open_data(struct qcow2 *q)
@@ -169,9 +199,12 @@ static int open_data(struct qcow2 *q)
 				     .no_lock = q->b->opt.no_lock,
 				     .cache = cache_mode(&q->b->opt),
 				     .bounce = q->b->opt.bounce,
+				     .allowed = q->b->opt.allowed,
+				     .named = true,
 				     .below = true };
 	struct stat st;
 	char *name = q->data_path;
+	int ret;
 
 	if (!q->data_file)
 		return 0;
@@ -185,20 +218,20 @@ static int open_data(struct qcow2 *q)
 	}
 	if (check_name(q, "data file", name))
 		return -EINVAL;
-	q->data_path = qcow2_beside(q->b->opt.path, name);
+	q->data_path = find_named(q, "data file", name);
 	free(name);
 	if (!q->data_path)
-		return -ENOMEM;
+		return -EINVAL;
 	opt.path = q->data_path;
-	if (!stat(opt.path, &st)) {
-		if (st.st_dev == q->device && st.st_ino == q->inode) {
-			log_warnx("%s: qcow2: its data file is itself",
-				  q->b->opt.path);
-			return -ELOOP;
-		}
-		if (S_ISBLK(st.st_mode))
-			opt.growable = false;
+	ret = stat_named(q, "data file", &opt, &st);
+	if (ret)
+		return ret;
+	if (st.st_dev == q->device && st.st_ino == q->inode) {
+		log_warnx("%s: qcow2: its data file is itself", q->b->opt.path);
+		return -ELOOP;
 	}
+	if (S_ISBLK(st.st_mode))
+		opt.growable = false;
 	q->data = block_open(q->b->uring, &opt);
 	return q->data ? 0 : -EIO;
 }
@@ -228,27 +261,26 @@ static const char *backing_driver(const struct qcow2 *q)
 }
 
 static int check_chain(const struct qcow2 *q, const struct block_chain *chain,
-		       const char *path)
+		       const struct block_options *below)
 {
 	unsigned int depth = 0;
+	unsigned int most = below->untrusted ? UNTRUSTED_DEPTH : MAX_DEPTH;
 	struct stat st;
+	int ret = stat_named(q, "backing file", below, &st);
 
-	if (stat(path, &st)) {
-		log_warn("%s: qcow2: its backing file %s", q->b->opt.path,
-			 path);
-		return -errno;
-	}
+	if (ret)
+		return ret;
 	for (; chain; chain = chain->above, depth++) {
 		if (chain->device == st.st_dev && chain->inode == st.st_ino) {
 			log_warnx("%s: qcow2: its backing file %s is above it: "
 				  "a loop",
-				  q->b->opt.path, path);
+				  q->b->opt.path, below->path);
 			return -ELOOP;
 		}
 	}
-	if (depth > MAX_DEPTH) {
-		log_warnx("%s: qcow2: more than %d files back one another",
-			  q->b->opt.path, MAX_DEPTH);
+	if (depth > most) {
+		log_warnx("%s: qcow2: more than %u files back one another",
+			  q->b->opt.path, most);
 		return -ELOOP;
 	}
 	return 0;
@@ -268,6 +300,9 @@ static int open_backing(struct qcow2 *q)
 				       .memory = opt->memory,
 				       .chain = &chain,
 				       .bounce = opt->bounce,
+				       .untrusted = opt->untrusted,
+				       .allowed = opt->allowed,
+				       .named = true,
 				       .below = true };
 	char *name;
 	int ret;
@@ -279,12 +314,6 @@ static int open_backing(struct qcow2 *q)
 	if (ret)
 		return ret;
 	name = q->backing_path;
-	if (opt->no_backing) {
-		log_warnx("%s: qcow2: it has a backing file '%s', and "
-			  "--backing=off refuses that",
-			  opt->path, name);
-		return -EINVAL;
-	}
 	if (q->data_raw) {
 		log_warnx("%s: qcow2: it has a backing file and a raw data file"
 			  " (autoclear bit 1); these exclude one another",
@@ -296,12 +325,12 @@ static int open_backing(struct qcow2 *q)
 	below.format = backing_driver(q);
 	if (!below.format)
 		return -EINVAL;
-	q->backing_path = qcow2_beside(opt->path, name);
+	q->backing_path = find_named(q, "backing file", name);
 	free(name);
 	if (!q->backing_path)
-		return -ENOMEM;
+		return -EINVAL;
 	below.path = q->backing_path;
-	ret = check_chain(q, &chain, below.path);
+	ret = check_chain(q, &chain, &below);
 	if (ret)
 		return ret;
 	q->backing = block_open(q->b->uring, &below);
@@ -317,6 +346,20 @@ int qcow2_open_others(struct qcow2 *q)
 	if (!ret)
 		ret = open_backing(q);
 	return ret;
+}
+
+void qcow2_tell_files(const struct block *b)
+{
+	const struct qcow2 *q = b->state;
+
+	if (q->data != q->file)
+		log_info("%s: qcow2: its data is in the file '%s'", b->opt.path,
+			 q->data_path);
+	if (!q->backing)
+		return;
+	log_info("%s: qcow2: its backing file is '%s' (%s)", b->opt.path,
+		 q->backing_path, q->backing->driver->name);
+	block_tell_files(q->backing);
 }
 
 int qcow2_close_files(struct qcow2 *q)

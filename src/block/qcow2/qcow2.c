@@ -164,6 +164,8 @@ static int open_image(struct qcow2 *q)
 	ret = qcow2_open_file(q);
 	if (!ret)
 		ret = qcow2_header_read(q);
+	if (!ret && q->b->opt.untrusted)
+		ret = qcow2_check_plain(q);
 	if (!ret)
 		ret = qcow2_unpack_check(q);
 	if (!ret)
@@ -280,5 +282,6 @@ const struct block_driver block_qcow2 = {
 	.name = "qcow2",
 	.open = qcow2_open,
 	.submit = qcow2_submit,
+	.tell_files = qcow2_tell_files,
 	.close = qcow2_close,
 };

@@ -442,8 +442,10 @@ int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset);
 int qcow2_open_file(struct qcow2 *q);
 int qcow2_open_others(struct qcow2 *q);
 int qcow2_close_files(struct qcow2 *q);
-/* The path of a file that the image names; NULL if out of memory. */
-char *qcow2_beside(const char *image, const char *name);
+void qcow2_tell_files(const struct block *b);
+
+/* plain.c: what --untrusted refuses; -errno is logged. */
+int qcow2_check_plain(struct qcow2 *q);
 
 /* memory.c: is there enough? Before a table is read; one line, -errno. */
 int qcow2_check_memory(const struct qcow2 *q);
