@@ -19,6 +19,11 @@
  * successful flush began (synced_seq: the last one that covered times, too).
  * It begins at one: who wrote before us may have left something to flush.
  *
+ * While a node closes its callers may still be served, and one of them may ask
+ * for flush after flush. None of these goes to the driver, which would never
+ * come to its end, or get one that has ended already: they wait for the flush
+ * that block_close() does, and end as that does.
+ *
  * What is lost is so for good: the kernel tells of a lost page once and then
  * takes it for clean, so a later flush would succeed without it (b->lost). It
  * is tried all the same, for the sake of what can still be saved.
@@ -233,6 +238,28 @@ static void start_waiting(struct block *b)
 	}
 }
 
+/* Who asks for a flush while it closes gets what the last one ends in. */
+static void flush_closing(struct block *b, struct block_req *req)
+{
+	if (b->flushed_last)
+		finish_early(b, req, b->last_result);
+	else
+		list_append(&b->waiting_last, req);
+}
+
+void block_flushed_last(struct block *b, int result)
+{
+	struct block_req *req, *next;
+
+	b->last_result = result;
+	b->flushed_last = true;
+	for (req = b->waiting_last.first; req; req = next) {
+		next = req->next;
+		finish_early(b, req, result);
+	}
+	b->waiting_last = (struct block_list){ NULL, NULL };
+}
+
 void block_submit(struct block *b, struct block_req *req)
 {
 	int go;
@@ -241,6 +268,10 @@ void block_submit(struct block *b, struct block_req *req)
 	req->moved = 0;
 	req->scratch = NULL;
 	req->area = NULL;
+	if (b->closing && req->type == BLOCK_FLUSH && req != b->last_flush) {
+		flush_closing(b, req);
+		return;
+	}
 	go = check(b, req);
 	log_trace(TRACE_BLOCK, "%s: %s %llu+%llu%s", b->driver->name,
 		  block_type_name(req->type), (unsigned long long)req->offset,

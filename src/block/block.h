@@ -166,8 +166,11 @@ struct block {
 	unsigned int modifying; /* of these, where there is a granule */
 	bool alone; /* the one that modifies is not aligned */
 	bool exclusive; /* a TRUNCATE runs */
-	bool closing; /* only flushes are taken any more */
-	struct block_list waiting;
+	bool closing; /* nothing goes to the driver but the last flush */
+	bool flushed_last; /* that is over, and ended in: */
+	int last_result;
+	struct block_req *last_flush;
+	struct block_list waiting, waiting_last; /* the latter for that flush */
 	uint64_t write_seq, flushed_seq, synced_seq;
 	struct block_stats stats;
 };
@@ -180,6 +183,9 @@ struct block *block_open(struct uring *u, const struct block_options *opt);
 
 /* Ends what is in flight, flushes, closes, frees. May wait. Returns 0, or -errno if data is lost. */
 int block_close(struct block *b);
+
+/* For block_close(): its flush, the last one, has ended in @result. */
+void block_flushed_last(struct block *b, int result);
 
 /* Submits; see the rules above. */
 void block_submit(struct block *b, struct block_req *req);

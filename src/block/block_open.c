@@ -129,10 +129,10 @@ int block_close(struct block *b)
 	if (!b)
 		return 0;
 	b->closing = true;
+	b->last_flush = &flush;
 	finish_in_flight(b);
 	err = (int)block_run(b, &flush);
-	/* Who is still served may have asked for a flush of its own meanwhile. */
-	finish_in_flight(b);
+	block_flushed_last(b, err);
 	if (err)
 		log_warnx("%s: flush: %s: what was written last may be lost",
 			  b->opt.path, strerror(-err));

@@ -29,6 +29,8 @@ static int fake_close(struct block *b)
 {
 	ck_assert_uint_eq(b->in_flight, 0);
 	driver.closed++;
+	if (driver.closing)
+		driver.closing(b);
 	return driver.close_error;
 }
 

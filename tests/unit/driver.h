@@ -21,6 +21,7 @@ struct driver {
 	bool forced[BLOCK_TYPES]; /* requests of a type end with: */
 	int64_t result[BLOCK_TYPES];
 	uint32_t stx_mode; /* what STAT finds */
+	void (*closing)(struct block *b); /* within its close; may be NULL */
 	bool bounce; /* unseen bytes are worked on, from here on: */
 	uint64_t bounce_from;
 	/* What happened: */

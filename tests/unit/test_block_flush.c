@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "capture.h"
 #include "driver.h"
@@ -254,6 +255,69 @@ START_TEST(close_waits)
 }
 END_TEST
 
+/*
+ * A caller that asks for one flush after the other, for ever: a client that
+ * is still served while the image closes.
+ */
+static struct {
+	struct block_req req;
+	struct op op; /* asks on, in a later turn of the loop */
+	unsigned int asked, failed;
+} looper;
+
+#define LOOPS_MOST 1000u /* then the closing has waited for the caller */
+
+static void loop_again(struct op *op, int res, unsigned int flags)
+{
+	(void)op;
+	(void)res;
+	(void)flags;
+	if (looper.asked++ < LOOPS_MOST)
+		block_submit(node.block, &looper.req);
+}
+
+static void loop_done(struct block_req *req)
+{
+	looper.failed += req->result < 0;
+	ck_assert(req->result == 0 || req->result == -EIO);
+	looper.op.done = loop_again;
+	uring_post(&node.uring, &looper.op, 0);
+}
+
+/* A flush that comes once the driver's end has begun must not reach it. */
+static void close_turns_loop(struct block *b)
+{
+	unsigned int i, before = driver.started_n;
+
+	looper.op.done = loop_again;
+	uring_post(b->uring, &looper.op, 0);
+	for (i = 0; i < 3; i++)
+		uring_drain(b->uring);
+	ck_assert_uint_gt(looper.asked, 1);
+	ck_assert_uint_eq(driver.started_n, before);
+}
+
+START_TEST(close_beside_flushes)
+{
+	bool fails = _i;
+
+	memset(&looper, 0, sizeof(looper));
+	looper.req = (struct block_req){ .type = BLOCK_FLUSH,
+					 .done = loop_done };
+	node_run(BLOCK_WRITE, 0, 0, 4096);
+	driver.forced[BLOCK_FLUSH] = fails;
+	driver.result[BLOCK_FLUSH] = -EIO;
+	driver.closing = close_turns_loop;
+	block_submit(node.block, &looper.req);
+	ck_assert_int_eq(node_close(), fails ? -EIO : 0);
+	ck_assert_uint_lt(looper.asked, LOOPS_MOST);
+	ck_assert_uint_eq(looper.failed > 0, fails);
+	/* The looper's first one, and the last one where that failed. */
+	ck_assert_uint_le(driver.started_n, 3);
+	ck_assert_uint_eq(driver.closed, 1);
+}
+END_TEST
+
 Suite *suite_block_flush(void)
 {
 	TCase *tc;
@@ -273,5 +337,6 @@ Suite *suite_block_flush(void)
 	tcase_add_test(tc, lost_beside);
 	tcase_add_test(tc, close_flushes);
 	tcase_add_test(tc, close_waits);
+	tcase_add_loop_test(tc, close_beside_flushes, 0, 2);
 	return s;
 }
