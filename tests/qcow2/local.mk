@@ -9,6 +9,7 @@ tests_qcow2_libq2_a_SOURCES = \
 	tests/qcow2/check_parse.c tests/qcow2/check_read.c \
 	tests/qcow2/history.c tests/qcow2/history.h \
 	tests/qcow2/journal.c tests/qcow2/journal.h \
+	tests/qcow2/maker.c tests/qcow2/maker.h \
 	tests/qcow2/memdisk.c tests/qcow2/memdisk.h \
 	tests/qcow2/model.c tests/qcow2/model.h \
 	tests/qcow2/ops.c tests/qcow2/ops.h tests/qcow2/ops_choose.c \
@@ -22,6 +23,7 @@ q2_programs = \
 	tests/qcow2/q2check \
 	tests/qcow2/q2crash \
 	tests/qcow2/q2fail \
+	tests/qcow2/q2hostile \
 	tests/qcow2/q2test \
 	tests/fuzz/replay_open \
 	tests/fuzz/replay_requests
@@ -37,6 +39,10 @@ tests_qcow2_q2crash_LDADD = $(q2_ldadd)
 tests_qcow2_q2fail_SOURCES = tests/qcow2/q2fail.c
 tests_qcow2_q2fail_CPPFLAGS = $(q2_cppflags)
 tests_qcow2_q2fail_LDADD = $(q2_ldadd)
+
+tests_qcow2_q2hostile_SOURCES = tests/qcow2/q2hostile.c
+tests_qcow2_q2hostile_CPPFLAGS = $(q2_cppflags)
+tests_qcow2_q2hostile_LDADD = $(q2_ldadd)
 
 tests_qcow2_q2test_SOURCES = tests/qcow2/q2test.c
 tests_qcow2_q2test_CPPFLAGS = $(q2_cppflags)
@@ -64,7 +70,7 @@ q2_tests = \
 	tests/fuzz/replay.sh
 
 check_PROGRAMS += $(q2_programs)
-TESTS += $(q2_tests)
+TESTS += $(q2_tests) tests/qcow2/q2hostile
 
 EXTRA_DIST += $(q2_tests) \
 	tests/qcow2/README tests/qcow2/lib.sh tests/qcow2/oracle-lib.sh \

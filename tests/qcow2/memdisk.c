@@ -319,6 +319,8 @@ static void tick(struct op *op, int res, unsigned int flags)
 		}
 	}
 	req = p->req;
+	if (memdisk.watch)
+		memdisk.watch(p->file, req);
 	ret = perform(p);
 	memdisk.now++;
 	if (p->entry)

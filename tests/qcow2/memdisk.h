@@ -44,6 +44,8 @@ struct memdisk {
 	uint64_t failed;
 	uint64_t outside; /* writes behind max_size */
 	uint64_t bounced;
+	/* Sees each request before it is carried out; may be NULL. */
+	void (*watch)(struct memfile *f, const struct block_req *req);
 };
 
 extern struct memdisk memdisk;

@@ -22,6 +22,7 @@
  *   writeback.c  the order in which all of it reaches the disk
  *   grow.c       a disk of another size
  *   repair.c     refcounts rebuilt from the tables
+ *   repair_count.c  what refers to what, for that
  */
 #ifndef RAWFUSE_BLOCK_QCOW2_QCOW2_H
 #define RAWFUSE_BLOCK_QCOW2_QCOW2_H

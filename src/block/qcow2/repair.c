@@ -3,9 +3,8 @@
  * did not close the image; the mapping is right, refcounts may be anything.
  * They are counted anew from what the tables refer to:
  *
- * 1. Count the references of the header, the snapshot table, all L1 tables and
- *    L2 tables, and what these refer to. What makes no sense is not for us to
- *    mend: the image is refused.
+ * 1. Count the references (repair_count.c). What makes no sense is not for us
+ *    to mend: the image is refused.
  * 2. Set COPIED in the active tables to what was counted.
  * 3. Write new refcount blocks and a new refcount table behind all that is in
  *    use, the old ones included, or in between if a block device ends there;
@@ -14,195 +13,38 @@
  *
  * The old blocks and table are counted by nobody and so are free. Until the
  * last step a crash leaves the image as dirty as it was.
+ *
+ * All of it happens at open: a signal ends the process, the image is as dirty
+ * as it was. Who owns the image may change it meanwhile: what is read a second
+ * time is checked a second time.
  */
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/repair.h"
 #include "loop/log.h"
 
 #define MAX_COUNTS (64u << 20) /* clusters; 256 MiB of memory */
-#define MAX_L1S (1u << 30) /* bytes of all snapshots' L1 tables; a second */
 
 #define OLD UINT32_MAX /* count 0, of the old refcounts */
 
-struct repair {
-	struct qcow2 *q;
-	uint32_t *counts;
-	uint64_t clusters; /* of the file */
-	uint64_t end; /* of these, what is in use */
-	uint64_t *l1; /* of a snapshot */
-	uint64_t l1_bytes; /* of all snapshots so far */
-	uint8_t *l2; /* one cluster */
-	uint32_t highest;
-};
-
-static int refuse(const struct repair *r, const char *what, uint64_t at)
-{
-	log_warnx("%s: qcow2: it was not closed cleanly (dirty bit), and "
-		  "cannot be repaired: %s at 0x%" PRIx64 "; try 'qemu-img check"
-		  " -r all'",
-		  r->q->b->opt.path, what, at);
-	return -EIO;
-}
-
-static int count(struct repair *r, const char *what, uint64_t offset,
-		 uint64_t length)
-{
-	uint64_t first = offset >> r->q->cluster_bits, last;
-
-	if (!length)
-		return 0;
-	if (offset + length < offset)
-		return refuse(r, what, offset);
-	last = (offset + length - 1) >> r->q->cluster_bits;
-	if (last >= r->clusters)
-		return refuse(r, what, offset);
-	for (; first <= last; first++) {
-		if (r->counts[first] == OLD - 1)
-			return refuse(r, what, offset);
-		if (++r->counts[first] > r->highest)
-			r->highest = r->counts[first];
-	}
-	return 0;
-}
-
-static int count_l2(struct repair *r, uint64_t table)
-{
-	struct qcow2 *q = r->q;
-	struct qcow2_slice s = { .cache = &q->l2, .data = r->l2 };
-	unsigned int i;
-	int ret;
-
-	ret = block_pread(q->file, r->l2, q->cluster_size, table);
-	if (ret)
-		return refuse(r, "an L2 table that cannot be read", table);
-	for (i = 0; !ret && i < 1u << q->l2_bits; i++) {
-		struct qcow2_l2e e = qcow2_l2_get(q, &s, i);
-		uint64_t offset = e.desc & QCOW2_OFFSET, length;
-
-		if (q->data_file)
-			break;
-		if (e.desc & QCOW2_COMPRESSED) {
-			qcow2_packed_range(q, e.desc, &offset, &length);
-			/* The last sector may be cut off. */
-			if (offset < q->file->size)
-				length = qcow2_min(length,
-						   q->file->size - offset);
-			ret = count(r, "a compressed cluster", offset, length);
-		} else if (e.desc & (QCOW2_L2_RESERVED | QCOW2_ZERO) ||
-			   qcow2_in_cluster(q, offset)) {
-			ret = refuse(r, "a bad entry of the L2 table", table);
-		} else if (offset) {
-			ret = count(r, "a data cluster", offset,
-				    q->cluster_size);
-		}
-	}
-	return ret;
-}
-
-/* One L2 table in many entries would have us count it as often. */
-static int check_twice(struct repair *r, const uint64_t *l1, uint64_t size,
-		       uint64_t offset)
-{
-	uint64_t *hosts = calloc(size + 1, sizeof(*hosts)), i, n = 0, twice;
-
-	if (!hosts)
-		return -ENOMEM;
-	for (i = 0; i < size; i++)
-		if (l1[i])
-			hosts[n++] = be64toh(l1[i]) & QCOW2_OFFSET;
-	twice = qcow2_find_twice(hosts, n);
-	free(hosts);
-	return twice ? refuse(r, "two entries for one L2 table in the L1 "
-				 "table", offset) :
-		       0;
-}
-
-static int count_l1(struct repair *r, const uint64_t *l1, uint64_t size,
-		    uint64_t offset)
-{
-	uint64_t i, table;
-	int ret = count(r, "an L1 table", offset, size * 8);
-
-	if (!ret)
-		ret = check_twice(r, l1, size, offset);
-	for (i = 0; !ret && i < size; i++) {
-		table = be64toh(l1[i]);
-		if (table & QCOW2_L1_RESERVED ||
-		    qcow2_in_cluster(r->q, table & QCOW2_OFFSET))
-			return refuse(r, "a bad entry of the L1 table", offset);
-		table &= QCOW2_OFFSET;
-		if (!table)
-			continue;
-		ret = count(r, "an L2 table", table, r->q->cluster_size);
-		if (!ret)
-			ret = count_l2(r, table);
-	}
-	return ret;
-}
-
-static int count_snapshot(struct qcow2 *q, void *arg, uint64_t l1_offset,
-			  uint32_t l1_size)
-{
-	struct repair *r = arg;
-	int ret;
-
-	if (l1_size > QCOW2_MAX_L1 / 8)
-		return refuse(r, "a snapshot's L1 table", l1_offset);
-	r->l1_bytes += (uint64_t)l1_size * 8;
-	if (r->l1_bytes > MAX_L1S)
-		return refuse(r, "the L1 tables of its snapshots have more than"
-				 " 1 GiB, with the one", l1_offset);
-	ret = qcow2_read_table(q, "snapshot's l1_table_offset", l1_offset,
-			       l1_size, &r->l1);
-	if (!ret)
-		ret = count_l1(r, r->l1, l1_size, l1_offset);
-	free(r->l1);
-	r->l1 = NULL;
-	return ret;
-}
-
-static int count_all(struct repair *r)
-{
-	struct qcow2 *q = r->q;
-	int ret;
-
-	ret = count(r, "the header", 0, q->cluster_size);
-	if (!ret)
-		ret = count(r, "the snapshot table", q->snapshots_offset,
-			    q->snapshots_length);
-	if (!ret)
-		ret = count_l1(r, q->l1, q->l1_size, q->l1_offset);
-	if (!ret)
-		ret = qcow2_for_snapshots(q, count_snapshot, r);
-	/* Nothing that is one of a kind may be anything else as well. */
-	if (!ret && r->counts[0] != 1)
-		ret = refuse(r, "a reference to the header's cluster", 0);
-	if (!ret && q->l1_size && r->counts[q->l1_offset >> q->cluster_bits] !=
-					  1)
-		ret = refuse(r, "a second use of the L1 table", q->l1_offset);
-	if (!ret && q->refcount_order < 5 &&
-	    r->highest >> (1u << q->refcount_order))
-		ret = refuse(r, "a refcount too high for the image's "
-				"refcount_bits:", r->highest);
-	return ret;
-}
-
 /* What COPIED should be: is the cluster at @offset ours alone? */
-static bool set_copied(const struct repair *r, uint64_t *entry)
+static int set_copied(struct repair *r, uint64_t *entry, bool *changed)
 {
 	uint64_t e = be64toh(*entry), offset = e & QCOW2_OFFSET, was = e;
 
+	if (offset >> r->q->cluster_bits >= r->clusters)
+		return qcow2_repair_refuse(r, "an entry that changed meanwhile,"
+					      " to", offset);
 	e &= ~QCOW2_COPIED;
 	if (offset && r->counts[offset >> r->q->cluster_bits] == 1)
 		e |= QCOW2_COPIED;
 	*entry = htobe64(e);
-	return e != was;
+	*changed |= e != was;
+	return 0;
 }
 
 static int mend_l2(struct repair *r, uint64_t table)
@@ -215,10 +57,10 @@ static int mend_l2(struct repair *r, uint64_t table)
 	ret = block_pread(q->file, r->l2, q->cluster_size, table);
 	for (at = 0; !ret && at < q->cluster_size; at += q->l2_entry) {
 		memcpy(&e, r->l2 + at, 8);
-		if (be64toh(e) & QCOW2_COMPRESSED || !set_copied(r, &e))
+		if (be64toh(e) & QCOW2_COMPRESSED)
 			continue;
+		ret = set_copied(r, &e, &changed);
 		memcpy(r->l2 + at, &e, 8);
-		changed = true;
 	}
 	if (!ret && changed)
 		ret = block_pwrite(q->file, r->l2, q->cluster_size, table);
@@ -228,14 +70,18 @@ static int mend_l2(struct repair *r, uint64_t table)
 static int mend_tables(struct repair *r)
 {
 	struct qcow2 *q = r->q;
+	bool changed = false;
+	uint64_t table;
 	uint32_t i;
 	int ret = 0;
 
 	for (i = 0; !ret && i < q->l1_size; i++) {
-		set_copied(r, &q->l1[i]);
+		ret = set_copied(r, &q->l1[i], &changed);
+		table = be64toh(q->l1[i]);
 		/* A table that is shared is copied before it is written. */
-		if (be64toh(q->l1[i]) & QCOW2_COPIED && !q->data_file)
-			ret = mend_l2(r, be64toh(q->l1[i]) & QCOW2_OFFSET);
+		if (!ret && table & QCOW2_COPIED && !q->data_file &&
+		    qcow2_repair_full(r, table & QCOW2_OFFSET))
+			ret = mend_l2(r, table & QCOW2_OFFSET);
 	}
 	if (!ret && q->l1_size)
 		ret = block_pwrite(q->file, q->l1, (uint64_t)q->l1_size * 8,
@@ -380,28 +226,33 @@ static int repair(struct repair *r)
 		      q->cluster_bits;
 	/* Bitmaps are not counted; whoever knows them shall mend them. */
 	if (q->autoclear & 1)
-		return refuse(r, "it has bitmaps, header", 0);
+		return qcow2_repair_refuse(r, "it has bitmaps, header", 0);
 	if (r->clusters > MAX_COUNTS)
-		return refuse(r, "it is too large, with clusters", r->clusters);
-	if (r->clusters * sizeof(*r->counts) + q->cluster_size >
-	    qcow2_memory_left(q))
-		return refuse(r, "there is too little memory (--memory), with "
-				 "clusters", r->clusters);
+		return qcow2_repair_refuse(r, "it is too large, with clusters",
+					   r->clusters);
+	if (r->clusters * sizeof(*r->counts) + r->clusters / 4 +
+		    q->cluster_size > qcow2_memory_left(q))
+		return qcow2_repair_refuse(r, "there is too little memory "
+					      "(--memory), with clusters",
+					   r->clusters);
 	r->counts = calloc(r->clusters, sizeof(*r->counts));
+	r->tables = calloc(r->clusters / 64 + 1, sizeof(*r->tables));
+	r->full = calloc(r->clusters / 64 + 1, sizeof(*r->full));
 	r->l2 = aligned_alloc(4096, qcow2_round_up(q->cluster_size, 4096));
-	if (!r->counts || !r->l2)
-		return refuse(r, "out of memory, with clusters", r->clusters);
-	ret = count_all(r);
+	if (!r->counts || !r->tables || !r->full || !r->l2)
+		return qcow2_repair_refuse(r, "out of memory, with clusters",
+					   r->clusters);
+	ret = qcow2_repair_count(r);
 	if (ret)
 		return ret;
 	ret = mend_tables(r);
 	if (!ret)
 		ret = write_refcounts(r);
-	if (ret)
+	if (ret && !r->refused)
 		log_warnx("%s: qcow2: rebuilding the refcounts of an image that"
 			  " was not closed cleanly: %s",
 			  q->b->opt.path, strerror(-ret));
-	else
+	if (!ret)
 		log_info("%s: qcow2: it was not closed cleanly; its refcounts "
 			 "are rebuilt",
 			 q->b->opt.path);
@@ -414,6 +265,8 @@ int qcow2_repair(struct qcow2 *q)
 	int ret = repair(&r);
 
 	free(r.counts);
+	free(r.tables);
+	free(r.full);
 	free(r.l2);
 	return ret;
 }
