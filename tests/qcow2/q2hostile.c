@@ -1,7 +1,8 @@
 /*
  * q2hostile [CASE]: images that were made to cost their owner's host time,
  * memory or disk, or to change under it. In memory; what is measured is counted
- * (bytes that are read).
+ * (bytes that are read, the size of the file), but for the fence, which does
+ * no I/O: its processor time has a bound that is a hundred times what it takes.
  *
  * Exit code: 0 fine, 1 not.
  */
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "block/qcow2/qcow2.h"
@@ -143,6 +145,65 @@ static void repair_shared(void)
 	EXPECT(is_sound());
 }
 
+static double cpu_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+#define TABLES (4u << 20)
+#define CHECKS 4096u
+
+/*
+ * As many L2 tables as there can be, placed so that multiplying by a constant
+ * (a known one) puts many of them where the clusters to be written are. To
+ * look for one there must cost no walk through all of them.
+ */
+static void fence_collisions(void)
+{
+	static const uint64_t golden = 0x9e3779b97f4a7c15ULL;
+	struct block own = { .opt.path = "img" };
+	struct block file = { .size = 1ULL << 40 };
+	struct qcow2 q = { .b = &own,
+			   .file = &file,
+			   .cluster_bits = 9,
+			   .cluster_size = 512,
+			   .l1_offset = 512,
+			   .l1_size = TABLES,
+			   .reftable_offset = 1ULL << 30,
+			   .reftable_size = 64 };
+	uint64_t data = 1ULL << 20, i, n, step = 1;
+	double began;
+
+	q.l1 = calloc(TABLES, 8);
+	q.reftable = calloc(64, 8);
+	if (!q.l1 || !q.reftable)
+		exit(99);
+	q.reftable[0] = htobe64(1ULL << 31);
+	/* The step whose product is nearest to 0: neighbours in any table. */
+	for (n = 1; n < 1u << 28; n++)
+		if (n * golden < step * golden)
+			step = n;
+	for (i = 0; i < CHECKS; i++)
+		q.l1[i] = htobe64((data + i + step) << 9);
+	for (; i < TABLES; i++)
+		q.l1[i] = htobe64(((1ULL << 29) + i) << 9);
+	EXPECT(!qcow2_fence_init(&q));
+	began = cpu_seconds();
+	for (i = 0; i < CHECKS; i++)
+		EXPECT(!qcow2_fence_check(&q, (data + i) << 9, 512));
+	EXPECT(cpu_seconds() - began < 0.2);
+	for (i = 0; i < TABLES; i += TABLES / 4) {
+		q.corrupt = true; /* so that it is not marked: no header */
+		EXPECT(qcow2_fence_check(&q, be64toh(q.l1[i]), 512) == -EIO);
+	}
+	free(q.fence.slots);
+	free(q.l1);
+	free(q.reftable);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -150,6 +211,7 @@ static const struct {
 	{ "repair_race", repair_race },
 	{ "repair_holes", repair_holes },
 	{ "repair_shared", repair_shared },
+	{ "fence_collisions", fence_collisions },
 };
 
 /* The driver looks for the file's name, though what is in it is in memory. */

@@ -2,10 +2,15 @@
  * The fence around the metadata of an image that is written: no guest data
  * may go where a table is, whatever a damaged L2 entry or refcount says.
  *
- * A filter has a bit for the hash of each cluster that holds an L2 table or a
- * refcount block, and 32 bits for each of these. A clear bit means no; a set
- * one that the tables are searched. So a write costs a bit test for each of its
- * clusters, and a search for one in 32, or fewer where tables are sparse.
+ * A hash table knows the L2 tables and refcount blocks by their places. A slot
+ * says which entry of the L1 table or the refcount table to look at, and that
+ * tells the place: so a slot whose entry has gone elsewhere says nothing, and
+ * nothing ever has to be taken out. When such slots become many, the table is
+ * filled anew. A write costs a look or two for each of its clusters.
+ *
+ * An image may come from anybody, and choose where its clusters are: so how
+ * places become slots is drawn at open.
+ *
  * The L1 tables of snapshots are few, and lie in an ordered list.
  *
  * At open, tables that lie on one another are found by sorting their places.
@@ -14,33 +19,140 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
 
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
 
-#define MIN_BITS 15u
-#define MAX_BITS 26u
-#define BITS_A_TABLE 32u
+#define MIN_SLOTS 64u
 
-static uint64_t bit_of(const struct qcow2 *q, uint64_t host)
+/* A slot: 0 is empty, else a number of an L1 entry, or of a block, and 1. */
+#define BLOCK_BIT (1u << 31)
+
+static uint64_t place_of(const struct qcow2 *q, uint32_t slot)
 {
-	uint64_t n = (host >> q->cluster_bits) * 0x9e3779b97f4a7c15ULL;
+	uint64_t i = (slot & ~BLOCK_BIT) - 1;
 
-	return n >> (64 - q->fence_bits);
+	if (slot & BLOCK_BIT)
+		return i < q->reftable_size ? be64toh(q->reftable[i]) : 0;
+	return i < q->l1_size ? be64toh(q->l1[i]) & QCOW2_OFFSET : 0;
 }
 
-static bool may_hold(const struct qcow2 *q, uint64_t host)
+static uint64_t first_slot(const struct qcow2 *q, uint64_t host)
 {
-	uint64_t bit = bit_of(q, host);
+	uint64_t n = ((host >> q->cluster_bits) ^ q->fence.key[0]) *
+		     0x9e3779b97f4a7c15ULL;
 
-	return q->fence[bit / 64] >> (bit % 64) & 1;
+	n = (n ^ n >> 32) * (q->fence.key[1] | 1);
+	return (n ^ n >> 29) & (q->fence.slots_n - 1);
 }
 
-void qcow2_fence_add(struct qcow2 *q, uint64_t host)
+/* What kind of table is at @host; NULL: none. */
+static const char *find_table(const struct qcow2 *q, uint64_t host)
 {
-	uint64_t bit = bit_of(q, host);
+	uint64_t mask = q->fence.slots_n - 1, at = first_slot(q, host);
 
-	q->fence[bit / 64] |= 1ULL << (bit % 64);
+	for (; q->fence.slots[at]; at = (at + 1) & mask)
+		if (place_of(q, q->fence.slots[at]) == host)
+			return q->fence.slots[at] & BLOCK_BIT ?
+				       "a refcount block" :
+				       "an L2 table";
+	return NULL;
+}
+
+static void put(struct qcow2 *q, uint32_t slot)
+{
+	uint64_t mask = q->fence.slots_n - 1;
+	uint64_t at = first_slot(q, place_of(q, slot));
+
+	while (q->fence.slots[at] && q->fence.slots[at] != slot)
+		at = (at + 1) & mask;
+	q->fence.used += !q->fence.slots[at];
+	q->fence.slots[at] = slot;
+}
+
+static void fill(struct qcow2 *q)
+{
+	uint64_t i;
+
+	memset(q->fence.slots, 0, q->fence.slots_n * sizeof(uint32_t));
+	q->fence.used = 0;
+	for (i = 0; i < q->reftable_size; i++)
+		if (q->reftable[i])
+			put(q, (uint32_t)(i + 1) | BLOCK_BIT);
+	for (i = 0; i < q->l1_size; i++)
+		if (q->l1[i])
+			put(q, (uint32_t)(i + 1));
+}
+
+/* One in four at least stays empty: qcow2_fence_room() has made enough. */
+static void add(struct qcow2 *q, uint32_t slot)
+{
+	if (q->fence.used >= q->fence.slots_n / 4 * 3)
+		fill(q);
+	put(q, slot);
+}
+
+void qcow2_fence_add_l2(struct qcow2 *q, uint64_t l1_index)
+{
+	add(q, (uint32_t)(l1_index + 1));
+}
+
+void qcow2_fence_add_block(struct qcow2 *q, uint64_t index)
+{
+	add(q, (uint32_t)(index + 1) | BLOCK_BIT);
+}
+
+static uint64_t slots_for(uint64_t entries)
+{
+	uint64_t n = MIN_SLOTS;
+
+	while (n < entries * 3 / 2)
+		n *= 2;
+	return n;
+}
+
+uint64_t qcow2_fence_bytes(uint64_t entries)
+{
+	return slots_for(entries) * sizeof(uint32_t);
+}
+
+int qcow2_fence_room(struct qcow2 *q, uint64_t l1_size, uint64_t reftable_size)
+{
+	uint32_t *slots;
+	uint64_t n;
+
+	/* Both may be about to grow at the same time. */
+	if (l1_size > q->fence.l1_most)
+		q->fence.l1_most = l1_size;
+	if (reftable_size > q->fence.reftable_most)
+		q->fence.reftable_most = reftable_size;
+	n = slots_for(q->fence.l1_most + q->fence.reftable_most);
+	if (n <= q->fence.slots_n)
+		return 0;
+	slots = calloc(n, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	free(q->fence.slots);
+	q->fence.slots = slots;
+	q->fence.slots_n = n;
+	fill(q);
+	return 0;
+}
+
+static void draw_key(struct qcow2 *q)
+{
+	struct timespec now;
+
+	if (getrandom(q->fence.key, sizeof(q->fence.key), GRND_NONBLOCK) ==
+	    sizeof(q->fence.key))
+		return;
+	/* Early at boot: better than what everybody knows. */
+	clock_gettime(CLOCK_REALTIME, &now);
+	q->fence.key[0] = (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15ULL;
+	q->fence.key[1] = (uint64_t)now.tv_sec ^ (uintptr_t)q;
 }
 
 static bool overlaps(uint64_t a, uint64_t a_length, uint64_t b,
@@ -81,27 +193,13 @@ static const char *find_fixed(const struct qcow2 *q, uint64_t host,
 	return NULL;
 }
 
-static const char *find_table(const struct qcow2 *q, uint64_t host)
-{
-	uint64_t i;
-
-	for (i = 0; i < q->reftable_size; i++)
-		if (be64toh(q->reftable[i]) == host)
-			return "a refcount block";
-	for (i = 0; i < q->l1_size; i++)
-		if ((be64toh(q->l1[i]) & QCOW2_OFFSET) == host)
-			return "an L2 table";
-	return NULL;
-}
-
 int qcow2_fence_check(struct qcow2 *q, uint64_t host, uint64_t length)
 {
 	uint64_t at = host - qcow2_in_cluster(q, host);
 	const char *what = find_fixed(q, host, length);
 
 	for (; !what && at < host + length; at += q->cluster_size)
-		if (may_hold(q, at))
-			what = find_table(q, at);
+		what = find_table(q, at);
 	if (!what)
 		return 0;
 	log_warnx("%s: qcow2: a write would have hit %s", q->b->opt.path, what);
@@ -119,8 +217,8 @@ static int refuse(const struct qcow2 *q, const char *table, uint64_t i,
 	return -EINVAL;
 }
 
-/* Adds a table's entries. */
-static int add_all(struct qcow2 *q, const char *name, const uint64_t *table,
+/* Does each entry of a table name a place where a table may be? */
+static int check_all(struct qcow2 *q, const char *name, const uint64_t *table,
 		   uint64_t size, uint64_t mask)
 {
 	const char *what;
@@ -137,7 +235,6 @@ static int add_all(struct qcow2 *q, const char *name, const uint64_t *table,
 			what = "no start of a cluster";
 		if (what)
 			return refuse(q, name, i, host, what);
-		qcow2_fence_add(q, host);
 	}
 	return 0;
 }
@@ -241,17 +338,6 @@ static void sort_inactive(struct qcow2 *q)
 	q->inactive_count = n + 1;
 }
 
-unsigned int qcow2_fence_bits(const struct qcow2 *q)
-{
-	uint64_t want = BITS_A_TABLE * (q->reftable_size + q->l1_size);
-	unsigned int bits;
-
-	for (bits = MIN_BITS; bits < MAX_BITS; bits++)
-		if (want <= 1ULL << bits)
-			break;
-	return bits;
-}
-
 int qcow2_fence_init(struct qcow2 *q)
 {
 	int ret;
@@ -265,15 +351,17 @@ int qcow2_fence_init(struct qcow2 *q)
 				       "there must be a refcount block for the "
 				       "header; repair it with 'qemu-img check "
 				       "-r all'");
-	q->fence_bits = qcow2_fence_bits(q);
-	q->fence = calloc(1ULL << (q->fence_bits - 6), sizeof(*q->fence));
-	if (!q->fence) {
-		log_warnx("%s: open: out of memory", q->b->opt.path);
-		return -ENOMEM;
-	}
-	ret = add_all(q, "refcount table", q->reftable, q->reftable_size,
-		      UINT64_MAX);
+	ret = check_all(q, "refcount table", q->reftable, q->reftable_size,
+			UINT64_MAX);
 	if (!ret)
-		ret = add_all(q, "L1 table", q->l1, q->l1_size, QCOW2_OFFSET);
-	return ret ? ret : check_twice(q);
+		ret = check_all(q, "L1 table", q->l1, q->l1_size, QCOW2_OFFSET);
+	if (!ret)
+		ret = check_twice(q);
+	if (ret)
+		return ret;
+	draw_key(q);
+	ret = qcow2_fence_room(q, q->l1_size, q->reftable_size);
+	if (ret)
+		log_warnx("%s: open: out of memory", q->b->opt.path);
+	return ret;
 }

@@ -139,7 +139,7 @@ static void write_l1(struct qcow2_job *job)
 	uint64_t bytes = g->l1_clusters << q->cluster_bits;
 
 	g->l1 = aligned_alloc(4096, qcow2_round_up(bytes + 512, 4096));
-	if (!g->l1) {
+	if (!g->l1 || qcow2_fence_room(q, g->l1_size, q->reftable_size)) {
 		end_grow(q, -ENOMEM);
 		return;
 	}

@@ -28,8 +28,10 @@ uint64_t qcow2_l1_bytes(const struct qcow2 *q)
 /* Only if the image is written. */
 static uint64_t writer_bytes(const struct qcow2 *q)
 {
-	return GROWTH * q->reftable_size * 8 +
-	       (1ULL << qcow2_fence_bits(q)) / 8 +
+	uint64_t l1 = q->l1_size * (q->b->opt.growable ? GROWTH : 1ULL);
+	uint64_t reftable = GROWTH * q->reftable_size;
+
+	return reftable * 8 + qcow2_fence_bytes(l1 + reftable) +
 	       (QCOW2_BUFFERS + 1) * QCOW2_BUFFER +
 	       2 * QCOW2_FREES * sizeof(*q->frees.list);
 }

@@ -101,7 +101,7 @@ static void free_all(struct qcow2 *q)
 	qcow2_pools_free(q);
 	free(q->l1);
 	free(q->reftable);
-	free(q->fence);
+	free(q->fence.slots);
 	free(q->inactive);
 	free(q);
 }

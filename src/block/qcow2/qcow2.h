@@ -323,6 +323,14 @@ struct qcow2_grower {
 	uint64_t l1_clusters, l1_host;
 };
 
+/* Where L2 tables and refcount blocks are; fence.c. */
+struct qcow2_fence {
+	uint32_t *slots;
+	uint64_t slots_n, used; /* a power of 2; how many are not empty */
+	uint64_t l1_most, reftable_most; /* entries that there is room for */
+	uint64_t key[2];
+};
+
 struct qcow2 {
 	struct block *b;
 	struct block *file, *data, *backing; /* data may be file */
@@ -357,8 +365,7 @@ struct qcow2 {
 	uint64_t reftable_size; /* entries */
 	uint64_t reftable_offset;
 
-	uint64_t *fence; /* bits */
-	unsigned int fence_bits; /* 2 to this many */
+	struct qcow2_fence fence;
 	struct qcow2_range *inactive; /* L1 tables of snapshots, in order */
 	uint32_t inactive_count;
 
@@ -580,9 +587,13 @@ void qcow2_refcount_put(const struct qcow2 *q, uint8_t *data, unsigned int i,
  * in these bytes; init refuses tables that lie on one another.
  */
 int qcow2_fence_init(struct qcow2 *q);
-/* Its size, as a power of two of bits. */
-unsigned int qcow2_fence_bits(const struct qcow2 *q);
-void qcow2_fence_add(struct qcow2 *q, uint64_t host);
+/* Bytes of memory it takes for so many entries of the two tables. */
+uint64_t qcow2_fence_bytes(uint64_t entries);
+/* Entry @l1_index of q->l1 names a new L2 table; of q->reftable, a new block. */
+void qcow2_fence_add_l2(struct qcow2 *q, uint64_t l1_index);
+void qcow2_fence_add_block(struct qcow2 *q, uint64_t index);
+/* Before q->l1 or q->reftable becomes so large (entries): 0 or -ENOMEM. */
+int qcow2_fence_room(struct qcow2 *q, uint64_t l1_size, uint64_t reftable_size);
 int qcow2_fence_check(struct qcow2 *q, uint64_t host, uint64_t length);
 /* A place that stands twice among these, 0 if none does; sorts them. */
 uint64_t qcow2_find_twice(uint64_t *hosts, uint64_t n);

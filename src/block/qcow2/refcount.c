@@ -86,7 +86,7 @@ static void publish(struct qcow2_job *job)
 	}
 	for (k = 0; k < m->blocks; k++) {
 		q->reftable[m->block + k] = htobe64(block_host(q, k));
-		qcow2_fence_add(q, block_host(q, k));
+		qcow2_fence_add_block(q, m->block + k);
 		qcow2_cache_drop(&q->refcounts, block_host(q, k),
 				 q->cluster_size);
 	}
@@ -215,6 +215,8 @@ static int plan_table(struct qcow2 *q)
 	bytes = (uint64_t)m->table_clusters << q->cluster_bits;
 	if (bytes > QCOW2_MAX_REFTABLE)
 		return -EFBIG;
+	if (qcow2_fence_room(q, q->l1_size, bytes / 8))
+		return -ENOMEM;
 	m->table = aligned_alloc(4096, qcow2_round_up(bytes + 512, 4096));
 	if (!m->table)
 		return -ENOMEM;

@@ -111,7 +111,7 @@ static void link_table(struct qcow2_job *job)
 	if (!ret) {
 		q->l1[m->index] = htobe64(m->host | QCOW2_COPIED);
 		qcow2_l1_dirty(q, m->index);
-		qcow2_fence_add(q, m->host);
+		qcow2_fence_add_l2(q, m->index);
 		qcow2_cache_drop(&q->l2, m->host, q->cluster_size);
 		if (m->old)
 			qcow2_free_later(q, m->old, q->cluster_size);
