@@ -41,6 +41,16 @@ static struct block *open_image(void)
 	return block_open(&ring, &opt);
 }
 
+static int64_t request(struct block *b, enum block_type type, uint64_t offset,
+		       uint64_t length, void *buf)
+{
+	struct block_req req = {
+		.type = type, .offset = offset, .length = length, .buf = buf
+	};
+
+	return block_run(b, &req);
+}
+
 static void count_reads(struct memfile *f, const struct block_req *req)
 {
 	(void)f;
@@ -145,6 +155,32 @@ static void repair_shared(void)
 	EXPECT(is_sound());
 }
 
+/*
+ * 256 empty L2 tables that must be copied before they change. What reads as
+ * zeros already does not change.
+ */
+static void discard_amplify(void)
+{
+	static const enum block_type types[] = { BLOCK_DISCARD, BLOCK_ZERO };
+	struct maker m = maker_begin(16, 128ULL << 30, 256, 0);
+	uint64_t i, size;
+	struct block *b;
+
+	for (i = 0; i < 256; i++)
+		maker_put64(&m, m.l1 + 8 * i, m.first + (i << 16));
+	maker_end(&m, 4 + 256);
+	size = m.file->size;
+	b = open_image();
+	EXPECT(b);
+	for (i = 0; b && i < 2; i++) {
+		EXPECT(request(b, types[i], 0, b->size, NULL) == 0);
+		EXPECT(request(b, types[i], 12345, b->size - 54321, NULL) == 0);
+	}
+	EXPECT(request(b, BLOCK_FLUSH, 0, 0, NULL) == 0);
+	EXPECT(m.file->size == size);
+	EXPECT(!block_close(b));
+}
+
 static double cpu_seconds(void)
 {
 	struct timespec ts;
@@ -211,6 +247,7 @@ static const struct {
 	{ "repair_race", repair_race },
 	{ "repair_holes", repair_holes },
 	{ "repair_shared", repair_shared },
+	{ "discard_amplify", discard_amplify },
 	{ "fence_collisions", fence_collisions },
 };
 

@@ -84,20 +84,47 @@ static struct qcow2_l2e changed(const struct qcow2_task *t,
 	return e;
 }
 
-static int change(struct qcow2_task *t, uint64_t count, unsigned int lo,
-		  unsigned int hi)
+/*
+ * Does any of these entries change? Asked where the table would have to be
+ * copied first: a small image can name many such tables, in holes.
+ */
+static int is_needed(struct qcow2_task *t, uint64_t guest, uint64_t count,
+		     unsigned int lo, unsigned int hi, bool *needed)
 {
 	struct qcow2 *q = t->job.q;
-	uint64_t table, n, guest = t->z.pos - qcow2_in_cluster(q, t->z.pos);
-	struct qcow2_slice *s;
 	unsigned int i = qcow2_slice_index(q, guest);
+	struct qcow2_l2e e, new;
+	struct qcow2_slice *s;
+	uint64_t table, n;
+	bool alone;
+	int ret = qcow2_l1_get(q, guest, &table, &alone);
+
+	*needed = true;
+	if (ret || !table || alone)
+		return ret;
+	ret = qcow2_slice_get(&q->l2, qcow2_slice_offset(q, table, guest),
+			      &t->job, &s);
+	*needed = false;
+	for (n = 0; !ret && !*needed && n < count; n++) {
+		e = qcow2_l2_get(q, s, i + (unsigned int)n);
+		ret = qcow2_l2_check(q, &e, guest);
+		new = changed(t, e, guest, lo, hi);
+		*needed = new.desc != e.desc || new.bitmap != e.bitmap;
+		guest += q->cluster_size;
+	}
+	return ret;
+}
+
+static int change_entries(struct qcow2_task *t, uint64_t guest, uint64_t count,
+			  unsigned int lo, unsigned int hi)
+{
+	struct qcow2 *q = t->job.q;
+	unsigned int i = qcow2_slice_index(q, guest);
+	struct qcow2_slice *s;
+	uint64_t table, n;
 	int ret;
 
-	count = qcow2_min(count, qcow2_slice_entries(q) - i);
-	count = qcow2_min(count, QCOW2_STEP);
-	ret = qcow2_lock_check(t, guest >> q->cluster_bits, count);
-	if (!ret)
-		ret = qcow2_table_for(q, &t->job, guest, &table);
+	ret = qcow2_table_for(q, &t->job, guest, &table);
 	if (!ret)
 		ret = qcow2_free_room(q, &t->job);
 	if (!ret)
@@ -120,12 +147,32 @@ static int change(struct qcow2_task *t, uint64_t count, unsigned int lo,
 		if (new.desc != e.desc)
 			qcow2_free_entry(q, &e);
 	}
-	if (!ret)
-		t->z.pos = hi + 1 == q->subs ?
-				   guest :
-				   guest - q->cluster_size +
-					   ((uint64_t)(hi + 1) << q->sub_bits);
 	return ret;
+}
+
+static int change(struct qcow2_task *t, uint64_t count, unsigned int lo,
+		  unsigned int hi)
+{
+	struct qcow2 *q = t->job.q;
+	uint64_t guest = t->z.pos - qcow2_in_cluster(q, t->z.pos);
+	unsigned int i = qcow2_slice_index(q, guest);
+	bool needed;
+	int ret;
+
+	count = qcow2_min(count, qcow2_slice_entries(q) - i);
+	count = qcow2_min(count, QCOW2_STEP);
+	ret = qcow2_lock_check(t, guest >> q->cluster_bits, count);
+	if (!ret)
+		ret = is_needed(t, guest, count, lo, hi, &needed);
+	if (!ret && needed)
+		ret = change_entries(t, guest, count, lo, hi);
+	if (ret)
+		return ret;
+	guest += count << q->cluster_bits;
+	if (hi + 1 < q->subs)
+		guest -= q->cluster_size - ((uint64_t)(hi + 1) << q->sub_bits);
+	t->z.pos = guest;
+	return 0;
 }
 
 /* Subclusters of one cluster; a compressed one is written. */
