@@ -43,6 +43,7 @@ tests_qcow2_q2fail_LDADD = $(q2_ldadd)
 tests_qcow2_q2hostile_SOURCES = tests/qcow2/q2hostile.c
 tests_qcow2_q2hostile_CPPFLAGS = $(q2_cppflags)
 tests_qcow2_q2hostile_LDADD = $(q2_ldadd)
+tests_qcow2_q2hostile_LDFLAGS = -Wl,--wrap=aligned_alloc
 
 tests_qcow2_q2test_SOURCES = tests/qcow2/q2test.c
 tests_qcow2_q2test_CPPFLAGS = $(q2_cppflags)

@@ -240,6 +240,86 @@ static void fence_collisions(void)
 	free(q.reftable);
 }
 
+static unsigned int allocations, fail_allocation; /* counted from 1; 0: none */
+
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+	if (++allocations == fail_allocation)
+		return NULL;
+	return __real_aligned_alloc(alignment, size);
+}
+
+/* Memory that lacks once is not missed for ever. */
+__attribute__((unused)) static void unpack_memory_at(unsigned int allocation)
+{
+	/* Raw deflate: one stored block, the last, of 512 bytes. */
+	static const uint8_t stored[] = { 1, 0x00, 0x02, 0xff, 0xfd, 'x', 'y' };
+	struct maker m = maker_begin(9, 32768, 1, 0);
+	uint64_t data = m.first + m.cluster;
+	uint8_t buf[512] = { 0 };
+	struct block *b;
+
+	maker_put64(&m, m.l1, m.first | MAKER_COPIED);
+	maker_put64(&m, m.first, QCOW2_COMPRESSED | 1ULL << 61 | data);
+	memfile_write(m.file, stored, sizeof(stored), data);
+	maker_end(&m, 8);
+	b = open_image();
+	EXPECT(b);
+	allocations = 0;
+	fail_allocation = allocation;
+	EXPECT(request(b, BLOCK_READ, 0, 512, buf) == -ENOMEM);
+	EXPECT(request(b, BLOCK_READ, 0, 512, buf) == 512);
+	EXPECT(buf[0] == 'x' && buf[1] == 'y' && !buf[511]);
+	EXPECT(!block_close(b));
+	fail_allocation = 0;
+}
+
+static void unpack_memory(void)
+{
+#ifdef HAVE_ZLIB
+	unpack_memory_at(1);
+	unpack_memory_at(2);
+#endif
+}
+
+/* The frame says how much memory it wants: no more than any writer needs. */
+static void zstd_window(void)
+{
+	static const struct { unsigned int log; int64_t result; } windows[] = {
+		{ 16, 65536 }, { 23, 65536 }, { 24, -EIO }, { 27, -EIO },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(windows) / sizeof(*windows); i++) {
+		struct maker m = maker_begin(16, 1 << 20, 1, 1 << 3);
+		uint64_t data = m.first + m.cluster;
+		/* A frame: the window; a block of one byte 65536 times. */
+		const uint8_t frame[] = {
+			0x28, 0xb5, 0x2f, 0xfd, 0,
+			(uint8_t)((windows[i].log - 10) << 3), 3, 0, 8, 'z',
+		};
+		static uint8_t buf[65536];
+		struct block *b;
+
+		maker_put32(&m, 100, 112); /* the header's length */
+		maker_put32(&m, 104, 1u << 24); /* zstd */
+		maker_put64(&m, m.l1, m.first | MAKER_COPIED);
+		maker_put64(&m, m.first, QCOW2_COMPRESSED | data);
+		memfile_write(m.file, frame, sizeof(frame), data);
+		maker_end(&m, 6);
+		b = open_image();
+		if (!b && !i)
+			return; /* built without zstd */
+		EXPECT(b);
+		EXPECT(request(b, BLOCK_READ, 0, 65536, buf) ==
+		       windows[i].result);
+		EXPECT(windows[i].result < 0 || buf[65535] == 'z');
+		EXPECT(!block_close(b));
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -249,6 +329,8 @@ static const struct {
 	{ "repair_shared", repair_shared },
 	{ "discard_amplify", discard_amplify },
 	{ "fence_collisions", fence_collisions },
+	{ "unpack_memory", unpack_memory },
+	{ "zstd_window", zstd_window },
 };
 
 /* The driver looks for the file's name, though what is in it is in memory. */

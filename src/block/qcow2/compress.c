@@ -5,7 +5,9 @@
  * that reading on in it costs a copy.
  *
  * What unpacks is not trusted: it gets exactly the bytes that the descriptor
- * names and must yield exactly one cluster.
+ * names and must yield exactly one cluster. Its memory has a bound: a zstd
+ * stream may ask for a window of WINDOW_LOG bits and no more, four times the
+ * largest cluster. Where memory lacks the read fails, and the next one tries again.
  */
 #include "config.h"
 
@@ -18,10 +20,13 @@
 #endif
 #ifdef HAVE_ZSTD
 #include <zstd.h>
+#include <zstd_errors.h>
 #endif
 
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
+
+#define WINDOW_LOG 23 /* 8 MiB: what every reader of zstd should take */
 
 #ifdef HAVE_ZLIB
 /* Raw deflate, any window that a writer may have used. */
@@ -55,7 +60,7 @@ static int inflate_cluster(struct qcow2 *q, uint64_t length)
 	/* Z_BUF_ERROR: the stream's end marker did not fit; data is there. */
 	if ((ret == Z_STREAM_END || ret == Z_BUF_ERROR) && !z->avail_out)
 		return 0;
-	return -EIO;
+	return ret == Z_MEM_ERROR ? -ENOMEM : -EIO;
 }
 #else
 static int inflate_cluster(struct qcow2 *q, uint64_t length)
@@ -67,24 +72,37 @@ static int inflate_cluster(struct qcow2 *q, uint64_t length)
 #endif
 
 #ifdef HAVE_ZSTD
+static ZSTD_DCtx *get_zstd(struct qcow2 *q)
+{
+	if (!q->unpack_state)
+		q->unpack_state = ZSTD_createDCtx();
+	if (!q->unpack_state)
+		return NULL;
+	ZSTD_DCtx_reset(q->unpack_state, ZSTD_reset_session_only);
+	ZSTD_DCtx_setParameter(q->unpack_state, ZSTD_d_windowLogMax,
+			       WINDOW_LOG);
+	return q->unpack_state;
+}
+
 static int zstd_cluster(struct qcow2 *q, uint64_t length)
 {
+	ZSTD_DCtx *ctx = get_zstd(q);
 	ZSTD_inBuffer in = { q->unpack_in, length, 0 };
 	ZSTD_outBuffer out = { q->unpack_out, q->cluster_size, 0 };
 	size_t ret = 1;
 
-	if (!q->unpack_state)
-		q->unpack_state = ZSTD_createDCtx();
-	if (!q->unpack_state)
+	if (!ctx)
 		return -ENOMEM;
-	ZSTD_DCtx_reset(q->unpack_state, ZSTD_reset_session_only);
 	/* A cluster may be more than one frame. */
 	while (out.pos < out.size) {
 		size_t in_before = in.pos, out_before = out.pos;
 
-		ret = ZSTD_decompressStream(q->unpack_state, &out, &in);
+		ret = ZSTD_decompressStream(ctx, &out, &in);
 		if (ZSTD_isError(ret))
-			return -EIO;
+			return ZSTD_getErrorCode(ret) ==
+					       ZSTD_error_memory_allocation ?
+				       -ENOMEM :
+				       -EIO;
 		if (in.pos == in_before && out.pos == out_before)
 			return -EIO;
 	}
@@ -176,14 +194,14 @@ int qcow2_unpack(struct qcow2_task *t, uint64_t desc)
 		return qcow2_wait(&q->unpack_waiters, &t->job);
 	if (q->unpacked == desc)
 		return 0;
-	if (!q->unpack_in) {
+	if (!q->unpack_in)
 		q->unpack_in = aligned_alloc(4096, qcow2_round_up(
 			2ull * q->cluster_size + QCOW2_SECTOR, 4096));
+	if (!q->unpack_out)
 		q->unpack_out = aligned_alloc(4096, qcow2_round_up(
 			q->cluster_size, 4096));
-		if (!q->unpack_in || !q->unpack_out)
-			return -ENOMEM;
-	}
+	if (!q->unpack_in || !q->unpack_out)
+		return -ENOMEM;
 	qcow2_packed_range(q, desc, &offset, &length);
 	if (offset < q->cluster_size || offset >= q->file->size)
 		return qcow2_set_corrupt(q, "a compressed cluster outside of "
