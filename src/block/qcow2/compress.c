@@ -74,13 +74,17 @@ static int inflate_cluster(struct qcow2 *q, uint64_t length)
 #ifdef HAVE_ZSTD
 static ZSTD_DCtx *get_zstd(struct qcow2 *q)
 {
+	unsigned int log = WINDOW_LOG;
+
+	while (log > q->cluster_bits && 1ULL << log > qcow2_memory_left(q))
+		log--;
 	if (!q->unpack_state)
 		q->unpack_state = ZSTD_createDCtx();
 	if (!q->unpack_state)
 		return NULL;
 	ZSTD_DCtx_reset(q->unpack_state, ZSTD_reset_session_only);
 	ZSTD_DCtx_setParameter(q->unpack_state, ZSTD_d_windowLogMax,
-			       WINDOW_LOG);
+			       (int)log);
 	return q->unpack_state;
 }
 
