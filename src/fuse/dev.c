@@ -190,7 +190,7 @@ struct dev *dev_new(struct session *s)
 				      s->cfg.max_write :
 				      FUSE_MIN_PAYLOAD);
 	d->requests = calloc(d->n, sizeof(*d->requests));
-	d->memory = memory_map(d->n * d->buf_size);
+	d->memory = memory_map(d->n, d->buf_size);
 	if (!d->requests || !d->memory)
 		goto no_memory;
 	for (i = d->n; i-- > 0;) {

@@ -10,11 +10,15 @@
 
 #include "fuse/memory.h"
 
-void *memory_map(size_t size)
+void *memory_map(size_t n, size_t size)
 {
-	void *addr = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *addr;
 
+	/* Queues, entries, bytes: 4 GiB are soon reached. */
+	if (__builtin_mul_overflow(n, size, &size))
+		return NULL;
+	addr = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (addr == MAP_FAILED)
 		return NULL;
 	madvise(addr, size, MADV_DONTFORK);

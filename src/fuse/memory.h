@@ -5,10 +5,10 @@
 #include <stddef.h>
 
 /*
- * Maps @size zeroed bytes, page-aligned: not reserved, not inherited by
- * children, never in huge pages. NULL if there is no room.
+ * Maps @n times @size zeroed bytes, page-aligned: not reserved, not inherited
+ * by children, never in huge pages. NULL if there is no room.
  */
-void *memory_map(size_t size);
+void *memory_map(size_t n, size_t size);
 void memory_unmap(void *addr, size_t size);
 
 /* Gives the pages back; they read as zeros again. */

@@ -49,7 +49,8 @@ int payload_init(struct payload *p, const struct session_config *cfg)
 			       .depth = cfg->queue_depth };
 	p->size = cfg->max_write > FUSE_MIN_PAYLOAD ? cfg->max_write
 						    : FUSE_MIN_PAYLOAD;
-	p->memory = memory_map(mapped(p));
+	/* mapped() and all places within are no larger than this. */
+	p->memory = memory_map((size_t)p->queues * p->depth, p->size);
 	return p->memory ? 0 : -ENOMEM;
 }
 

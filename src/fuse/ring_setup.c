@@ -243,7 +243,7 @@ static int allocate(struct ring *r)
 
 	r->entries = calloc(r->entries_n, sizeof(*r->entries));
 	r->queues = calloc(s->cfg.queues, sizeof(*r->queues));
-	r->headers = memory_map((size_t)r->entries_n * HEADER_STRIDE);
+	r->headers = memory_map(r->entries_n, HEADER_STRIDE);
 	if (!r->entries || !r->queues || !r->headers ||
 	    payload_init(&r->payload, &s->cfg))
 		return -ENOMEM;

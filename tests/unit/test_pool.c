@@ -46,6 +46,19 @@ static void start(const struct fake_config *cfg)
 	ck_assert_uint_eq(capture_lines(), 0);
 }
 
+/* More than there are addresses is no room, not a little of it. */
+START_TEST(too_much)
+{
+	struct session_config cfg = { .queues = (1u << 30) + 1,
+				      .queue_depth = 1u << 10,
+				      .max_write = 1u << 24 };
+	struct payload p;
+
+	ck_assert_int_eq(payload_init(&p, &cfg), -ENOMEM);
+	ck_assert_ptr_null(p.memory);
+}
+END_TEST
+
 /* Up to INIT; then the commands @cmd behind @skip, @times of them, end so. */
 static void start_with(struct fake_config cfg, uint32_t cmd, unsigned int skip,
 		       unsigned int times, int res)
@@ -495,6 +508,7 @@ Suite *suite_pool(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, stages, 0, FAKE_MODES);
 	tcase_add_loop_test(tc, sizes_asked, 0, COUNT(sizes));
+	tcase_add_test(tc, too_much);
 	tcase_add_test(tc, no_pools_in_the_kernel);
 	tcase_add_loop_test(tc, not_permitted, 0, 2);
 	tcase_add_loop_test(tc, insisted, 0, ON_CASES);
