@@ -132,6 +132,19 @@ static void cached_write_failed(struct fuse_request *req,
 		s->on_past_end(s);
 }
 
+/*
+ * A WRITE that is to be stable when it is answered: by O_DSYNC, O_SYNC,
+ * RWF_DSYNC, or a mount with -o sync, which the kernel all tells by the flags
+ * of the file. With FOPEN_DIRECT_IO nobody else sees to it. Where the kernel
+ * does (through its page cache an FSYNC follows) that one finds nothing left
+ * to do.
+ */
+static void synced(struct block_req *io)
+{
+	ops_answer(io->user, ops_error(io->result),
+		   sizeof(struct fuse_write_out));
+}
+
 static void write_done(struct block_req *io)
 {
 	struct fuse_request *req = io->user;
@@ -152,7 +165,12 @@ static void write_done(struct block_req *io)
 	}
 	out.size = (uint32_t)io->result;
 	memcpy(req->payload, &out, sizeof(out));
-	ops_answer(req, 0, sizeof(out));
+	if (in->flags & O_DSYNC && !(in->write_flags & FUSE_WRITE_CACHE))
+		ops_submit(req, BLOCK_FLUSH,
+			   (in->flags & O_SYNC) == O_SYNC ? BLOCK_FULL_SYNC : 0,
+			   synced);
+	else
+		ops_answer(req, 0, sizeof(out));
 }
 
 static void handle_write(struct fuse_request *req)

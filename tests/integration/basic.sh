@@ -172,6 +172,53 @@ o_trunc() {
 	expect hello cat "$image"
 }
 
+flushes() {
+	local n
+	report
+	n=$(sed -n 's/^rawfuse: image: .* flush=\([0-9]*\).*/\1/p' "$dir/report")
+	say "${n:-0}"
+}
+# more_flushes N COMMAND...: COMMAND makes the image flushed N times at least.
+more_flushes() {
+	local n=$1 before
+	shift
+	before=$(flushes)
+	succeed "$@" >/dev/null
+	(($(flushes) >= before + n)) || fail "'$*' made $(($(flushes) - before)) flushes"
+}
+direct_write() { dd if=/dev/zero of="$file" bs=4k conv=notrunc status=none "$@"; }
+
+# Who asks for it by O_DSYNC, O_SYNC or RWF_DSYNC has the data on the disk when
+# the write is over; also past the page cache, where no fsync follows.
+write_through() {
+	make_image disk.img 1M
+	mount_rawfuse "$image" "$file"
+	more_flushes 5 direct_write count=5 oflag=direct,dsync
+	more_flushes 5 direct_write count=5 oflag=direct,sync
+	more_flushes 5 direct_write count=5 oflag=dsync
+	more_flushes 1 fileop -d "$file" dsync 8192 4096
+	more_flushes 1 fileop "$file" dsync 8192 4096
+	unmount_rawfuse "$file"
+	mount_rawfuse -o sync "$image" "$file"
+	more_flushes 5 direct_write count=5 oflag=direct
+	more_flushes 5 direct_write count=5
+	unmount_rawfuse "$file"
+	have_tool qemu-img || return 0
+	# The metadata that finds it, too.
+	rm -f "$dir/disk.qcow2"
+	qemu-img create -q -f qcow2 "$dir/disk.qcow2" 1M
+	mount_rawfuse "$dir/disk.qcow2" "$file"
+	exec {held}<>"$file" # no close before the copy
+	succeed dd if=/dev/zero bs=64k count=1 status=none | tr '\0' x |
+		dd of="$file" bs=64k iflag=fullblock seek=3 conv=notrunc oflag=direct,dsync status=none &&
+		cp "$dir/disk.qcow2" "$dir/copy.qcow2"
+	exec {held}>&-
+	unmount_rawfuse "$file"
+	succeed qemu-io -r -f qcow2 -c 'read -P 0x78 192k 64k' "$dir/copy.qcow2" >"$dir/said"
+	grep -q 'verification failed' "$dir/said" && fail "a synchronous write is not in the image"
+	rm "$dir/disk.qcow2" "$dir/copy.qcow2"
+}
+
 growable() {
 	: >"$image"
 	mount_rawfuse --growable "$image" "$file"
@@ -352,6 +399,7 @@ each_transport odd_mountpoints
 each_transport read_only
 each_transport not_growable
 each_transport o_trunc
+each_transport write_through
 each_transport growable
 each_transport holes
 each_transport null_driver

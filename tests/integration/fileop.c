@@ -5,6 +5,7 @@
  *	open, size, fsync, fdatasync, flush, close
  *	cached                          (pages of it in the page cache)
  *	pwrite OFFSET LENGTH [BYTE]     pread OFFSET LENGTH
+ *	dsync OFFSET LENGTH             (pwritev2(2) with RWF_DSYNC)
  *	is OFFSET LENGTH BYTE           (reads; "yes" or the first that differs)
  *	map OFFSET LENGTH BYTE          (writes by mmap, after close)
  *	map_trunc OFFSET LENGTH BYTE    (the same, then opens with O_TRUNC: the
@@ -24,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static const struct {
@@ -57,6 +59,12 @@ static long long io(int fd, char **argv, char *buf, size_t len)
 {
 	long long ret, at;
 
+	if (!strcmp(argv[0], "dsync")) {
+		struct iovec iov = { buf, len };
+
+		memset(buf, 'x', len);
+		return pwritev2(fd, &iov, 1, number(argv, 1), RWF_DSYNC);
+	}
 	if (!strcmp(argv[0], "pwrite")) {
 		memset(buf, argv[3] ? (int)number(argv, 3) : 'x', len);
 		return pwrite(fd, buf, len, number(argv, 1));
@@ -167,7 +175,7 @@ static long long run(int fd, char **argv, const char *path)
 			return fallocate(fd, modes[i].mode, number(argv, 1),
 					 number(argv, 2));
 	if (strcmp(cmd, "pread") && strcmp(cmd, "pwrite") &&
-	    strcmp(cmd, "is")) {
+	    strcmp(cmd, "dsync") && strcmp(cmd, "is")) {
 		fprintf(stderr, "fileop: %s: not known\n", cmd);
 		exit(99);
 	}

@@ -135,6 +135,60 @@ static const struct {
 	{ -1ULL, 0xfff, -EINVAL, -EINVAL },
 };
 
+/* What is to be stable when it is answered is flushed before that. */
+START_TEST(write_through)
+{
+	static const struct {
+		uint32_t flags, write_flags;
+		bool flush;
+		unsigned int kind;
+	} cases[] = {
+		{ O_WRONLY | O_DIRECT, 0, false, 0 },
+		{ O_WRONLY | O_DSYNC, 0, true, 0 },
+		{ O_RDWR | O_DIRECT | O_DSYNC, 0, true, 0 },
+		{ O_RDWR | O_DIRECT | O_SYNC, 0, true, BLOCK_FULL_SYNC },
+		{ O_RDWR | O_SYNC, FUSE_WRITE_CACHE, false, 0 },
+	};
+	struct fuse_write_in in = { .size = 512 };
+	struct fake_msg m = { .opcode = FUSE_WRITE,
+			      .in = &in,
+			      .in_len = sizeof(in),
+			      .data_len = 512 };
+	uint64_t unique;
+	size_t i;
+
+	driver.hold = true;
+	for (i = 0; i < COUNT(cases); i++) {
+		in.flags = cases[i].flags;
+		in.write_flags = cases[i].write_flags;
+		unique = fake_send(f, _i, &m);
+		fake_run(f);
+		driver_finish_with(0, 512);
+		fake_run(f);
+		if (cases[i].flush) {
+			ck_assert_ptr_null(fake_find(f, unique));
+			ck_assert_int_eq(driver.last_type, BLOCK_FLUSH);
+			ck_assert_uint_eq(driver.last_flags, cases[i].kind);
+			driver_finish(0);
+			fake_run(f);
+		}
+		ck_assert_uint_eq(driver.held_n, 0);
+		ck_assert_int_eq(fake_find(f, unique)->error, 0);
+		ck_assert_uint_eq(fake_find(f, unique)->len,
+				  sizeof(struct fuse_write_out));
+		ck_assert_uint_eq(*fake_find(f, unique)->data, 0);
+		ck_assert_uint_eq(fake_find(f, unique)->data[1], 2);
+	}
+	/* What could not be made stable is not said to be. */
+	driver.hold = false;
+	driver.forced[BLOCK_FLUSH] = true;
+	driver.result[BLOCK_FLUSH] = -EIO;
+	in.flags = O_DSYNC;
+	in.write_flags = 0;
+	ck_assert_int_eq(fake_call(f, _i, &m)->error, -EIO);
+}
+END_TEST
+
 START_TEST(at_the_end)
 {
 	int n = _i / FAKE_WAYS;
@@ -351,6 +405,7 @@ Suite *suite_io(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, read_bytes, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, write_bytes, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, write_through, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, at_the_end, 0, COUNT(ends) * FAKE_WAYS);
 	tcase_add_loop_test(tc, grows, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, read_only, 0, FAKE_WAYS);
