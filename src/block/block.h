@@ -39,7 +39,7 @@ enum block_type {
 	BLOCK_SEEK_DATA,
 	BLOCK_SEEK_HOLE,
 	BLOCK_TRUNCATE, /* length becomes the size; runs alone */
-	BLOCK_STAT, /* buf is a struct statx: times, stx_blocks */
+	BLOCK_STAT, /* buf is a struct statx: times; stx_blocks of all files */
 	BLOCK_TYPES
 };
 

@@ -24,6 +24,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -158,6 +159,18 @@ static void plain_done(struct op *op, int res, unsigned int flags)
 		block_complete(req, res < 0 ? res : 0);
 }
 
+/* A device has its storage. */
+static void stat_done(struct op *op, int res, unsigned int flags)
+{
+	struct block_req *req = container_of(op, struct block_req, op);
+	struct raw *raw = req->block->state;
+	struct statx *stx = req->buf;
+
+	if (res >= 0 && raw->device)
+		stx->stx_blocks = req->block->size / 512;
+	plain_done(op, res, flags);
+}
+
 static void truncate_done(struct op *op, int res, unsigned int flags)
 {
 	struct block_req *req = container_of(op, struct block_req, op);
@@ -288,6 +301,7 @@ static void raw_step(struct raw *raw, struct block_req *req)
 		uring_fsync(u, &req->op, raw->host_slot,
 			    !(req->flags & BLOCK_FULL_SYNC));
 	} else if (req->type == BLOCK_STAT) {
+		req->op.done = stat_done;
 		uring_statx(u, &req->op, raw->host_fd, req->buf);
 	} else if (req->type == BLOCK_TRUNCATE) {
 		req->op.done = truncate_done;

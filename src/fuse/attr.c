@@ -33,6 +33,21 @@ void attr_kill_suid(struct session *s)
 		s->attr.mode &= ~(uint32_t)S_ISGID;
 }
 
+/*
+ * Who copies a file with holes takes one that has no blocks for a single hole.
+ * So there are none only if nothing can be there: what is stored in a mapping,
+ * or kept in the writeback cache, has not come yet. On the other hand the
+ * files below may have more than the disk, in tables and snapshots.
+ */
+static uint64_t blocks(const struct session *s, const struct statx *stx)
+{
+	uint64_t most = s->block->size / 512 + !!(s->block->size % 512);
+
+	if (!stx->stx_blocks && s->writers && most)
+		return 1;
+	return stx->stx_blocks < most ? stx->stx_blocks : most;
+}
+
 static void fill(const struct session *s, const struct statx *stx,
 		 struct fuse_attr *attr)
 {
@@ -41,7 +56,7 @@ static void fill(const struct session *s, const struct statx *stx,
 	*attr = (struct fuse_attr){
 		.ino = FUSE_ROOT_NODE,
 		.size = s->block->size,
-		.blocks = stx->stx_blocks,
+		.blocks = blocks(s, stx),
 		.atime = (uint64_t)stx->stx_atime.tv_sec,
 		.mtime = (uint64_t)stx->stx_mtime.tv_sec,
 		.ctime = (uint64_t)stx->stx_ctime.tv_sec,
@@ -54,8 +69,6 @@ static void fill(const struct session *s, const struct statx *stx,
 		.gid = set->gid,
 		.blksize = 4096,
 	};
-	if (S_ISBLK(stx->stx_mode))
-		attr->blocks = attr->size / 512;
 	if (set->has_atime) {
 		attr->atime = (uint64_t)set->atime.tv_sec;
 		attr->atimensec = (uint32_t)set->atime.tv_nsec;

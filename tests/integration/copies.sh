@@ -119,6 +119,39 @@ device() {
 	losetup -d "$loop"
 }
 
+# The way back: where the data lies in a file below, or in the page cache only,
+# the file must not look like one hole.
+archived() { # MOUNT-ARGUMENTS...
+	mount_rawfuse "$@" "$file"
+	(($(stat -c %b "$file") > 0)) || fail "$*: it has no blocks"
+	(($(stat -c %b "$file") * 512 <= size + 511)) || fail "$*: it has more blocks than bytes"
+	succeed tar -C "$dir" -Scf "$dir/archive.tar" disk.raw
+	unmount_rawfuse "$file"
+	tar -xOf "$dir/archive.tar" | cmp "$dir/noise" - || fail "$*: the archive is something else"
+}
+
+sparse() {
+	local held
+	rm -f "$dir/data" "$dir/disk.qcow2"
+	qemu-img create -q -f qcow2 -o data_file="$dir/data" -F raw \
+		-b "$dir/noise" "$dir/disk.qcow2"
+	truncate -s 0 "$dir/data"
+	truncate -s "$size" "$dir/data"
+	archived --format=qcow2 "$dir/disk.qcow2"
+	rm -f "$dir/data" "$dir/disk.qcow2"
+	qemu-img create -q -f qcow2 -F raw -b "$dir/noise" "$dir/disk.qcow2"
+	archived --format=qcow2 "$dir/disk.qcow2"
+	# A hole, but for what may be kept in the page cache.
+	rm -f "$dir/disk.img"
+	truncate -s "$size" "$dir/disk.img"
+	mount_rawfuse --writeback-cache "$dir/disk.img" "$file"
+	expect 0 stat -c %b "$file"
+	exec {held}<>"$file"
+	expect 1 stat -c %b "$file"
+	exec {held}>&-
+	unmount_rawfuse "$file"
+}
+
 # A large disk is emptied at once where a discard is quick.
 large() {
 	truncate -s 8T "$dir/disk.img" 2>"$dir/err" || {
@@ -144,5 +177,6 @@ head -c "$size" /dev/urandom >"$dir/noise"
 each_transport raw
 TRANSPORTS=${TRANSPORTS:-auto} each_transport qcow2
 TRANSPORTS=${TRANSPORTS:-auto} each_transport device
+TRANSPORTS=${TRANSPORTS:-auto} each_transport sparse
 each_transport large
 finish

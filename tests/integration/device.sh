@@ -33,6 +33,7 @@ one() {
 		skip "no loop device"
 	mount_rawfuse --cache="$cache" "$loop" "$file"
 	expect 6291456 fileop "$file" size
+	expect 12288 stat -c %b "$file"
 	expect "regular file" stat -c %F "$file"
 	succeed cmp "$copy" "$file"
 	both pwrite 0 4096 1

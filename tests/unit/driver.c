@@ -47,8 +47,8 @@ static size_t in_memory(const struct block_req *req)
 static void fill_stat(struct statx *stx)
 {
 	memset(stx, 0, sizeof(*stx));
-	stx->stx_mode = (uint16_t)driver.stx_mode;
-	stx->stx_blocks = DRIVER_BLOCKS;
+	stx->stx_mode = S_IFREG;
+	stx->stx_blocks = driver.no_blocks ? 0 : DRIVER_BLOCKS;
 	stx->stx_atime.tv_sec = DRIVER_ATIME;
 	stx->stx_mtime.tv_sec = DRIVER_MTIME;
 	stx->stx_ctime.tv_sec = DRIVER_CTIME;
@@ -192,8 +192,7 @@ static const struct block_driver fake_driver = {
 void driver_install(void)
 {
 	driver = (struct driver){ .size = 1 << 20,
-				  .mem_size = 1 << 20,
-				  .stx_mode = S_IFREG };
+				  .mem_size = 1 << 20 };
 	driver.mem = calloc(1, driver.mem_size);
 	ck_assert_ptr_nonnull(driver.mem);
 	replaced = block_substitute("null", &fake_driver);

@@ -20,8 +20,8 @@ struct driver {
 	bool hold; /* requests wait for driver_finish() */
 	bool forced[BLOCK_TYPES]; /* requests of a type end with: */
 	int64_t result[BLOCK_TYPES];
-	uint32_t stx_mode; /* what STAT finds */
 	void (*closing)(struct block *b); /* within its close; may be NULL */
+	bool no_blocks; /* STAT finds none */
 	bool bounce; /* unseen bytes are worked on, from here on: */
 	uint64_t bounce_from;
 	/* What happened: */

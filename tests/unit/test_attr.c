@@ -127,9 +127,14 @@ START_TEST(first_attributes)
 	ck_assert_uint_eq(a.ctimensec, DRIVER_CTIME);
 	ck_assert_uint_eq(a.rdev, 0);
 	ck_assert_uint_eq(a.flags, 0);
-	/* A device has no blocks of its own to tell of. */
-	driver.stx_mode = S_IFBLK;
-	ck_assert_uint_eq(get(_i).blocks, SIZE / 512);
+	/* Not more than the disk has; and none only if nothing can be there. */
+	f->block->size = 5 * 512 + 1;
+	ck_assert_uint_eq(get(_i).blocks, 6);
+	f->block->size = SIZE;
+	driver.no_blocks = true;
+	ck_assert_uint_eq(get(_i).blocks, 0);
+	f->session->writers = 1;
+	ck_assert_uint_eq(get(_i).blocks, 1);
 	restart(true, true);
 	ck_assert_uint_eq(get(_i).mode, S_IFREG | 0400);
 }

@@ -38,19 +38,13 @@ static void flushed(struct qcow2_job *job)
 	qcow2_finish(QCOW2_TASK(job), job->error);
 }
 
-static void stat_done(struct qcow2_job *job)
-{
-	qcow2_finish(QCOW2_TASK(job), job->child.result);
-}
-
 static void start_simple(struct qcow2_task *t)
 {
 	struct qcow2 *q = t->job.q;
 
 	t->job.error = 0;
 	if (t->req->type == BLOCK_STAT) {
-		t->job.step = stat_done;
-		qcow2_child(&t->job, q->data, BLOCK_STAT, t->req->buf, 0, 0);
+		qcow2_stat_request(t);
 	} else if (q->b->opt.read_only) {
 		qcow2_finish(t, 0);
 	} else {

@@ -14,6 +14,7 @@
  *   cow.c        what surrounds a write in a new cluster
  *   discard.c    discard, write zeroes, allocate
  *   seek.c       SEEK_DATA, SEEK_HOLE
+ *   stat.c       times and storage, of all files
  *   table.c      new L2 tables
  *   alloc.c      clusters are taken
  *   free.c       clusters are given back
@@ -624,10 +625,11 @@ void qcow2_write_request(struct qcow2_task *t);
 void qcow2_fill(struct qcow2_task *t);
 void qcow2_write_link(struct qcow2_task *t, int error);
 
-/* discard.c, seek.c, grow.c */
+/* discard.c, seek.c, stat.c, grow.c */
 void qcow2_discard_request(struct qcow2_task *t);
 void qcow2_zero(struct qcow2_task *t); /* t->z; then t->z.done() */
 void qcow2_seek_request(struct qcow2_task *t);
+void qcow2_stat_request(struct qcow2_task *t);
 void qcow2_truncate_request(struct qcow2_task *t);
 /* The disk shall reach to @end: 0, QCOW2_WAIT or -errno. */
 int qcow2_grow(struct qcow2_task *t, uint64_t end);
