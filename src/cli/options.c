@@ -127,8 +127,12 @@ static int usage_error(int c, char **argv)
 {
 	const char *what = argv[optind - 1];
 
-	if (c == ':')
-		log_warnx("%s: needs an argument (--help tells)", what);
+	/* Which it was is not in argv with every C library. */
+	if (c == ':' && optopt >= 256)
+		log_warnx("--%s: needs an argument (--help tells)",
+			  options_specs[optopt - 256].name);
+	else if (c == ':')
+		log_warnx("-%c: needs an argument (--help tells)", optopt);
 	else if (optopt && optopt < 256)
 		log_warnx("-%c: not an option of rawfuse (--help tells)",
 			  optopt);
@@ -159,12 +163,17 @@ static int parse_own(struct options *o, int argc, char **argv)
 	return 0;
 }
 
-/* As mount(8) calls its helpers: SPEC DIR [-sfnrwv] [-o LIST] [-t TYPE]. */
+/*
+ * As mount(8) calls its helpers: SPEC DIR [-sfnrwv] [-o LIST] [-t TYPE]. Not by
+ * getopt(), which ends at SPEC with some C libraries.
+ */
 static int parse_helper(struct options *o, int argc, char **argv)
 {
+	static const struct option none[] = { { 0 } };
 	int c, ret = 0;
 
-	while (!ret && (c = getopt(argc, argv, ":sfnrwvN:o:t:")) != -1) {
+	while (!ret && (c = getopt_long(argc, argv, ":sfnrwvN:o:t:", none,
+					NULL)) != -1) {
 		if (c == '?' || c == ':')
 			ret = usage_error(c, argv);
 		else if (c == 'o')

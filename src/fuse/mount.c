@@ -25,6 +25,7 @@
 #include "fuse/mountinfo.h"
 #include "fuse/unmount.h"
 #include "loop/log.h"
+#include "loop/system.h"
 
 #define FUSECTL_MAGIC 0x65735543
 

@@ -3,12 +3,12 @@
 #define RAWFUSE_LOOP_URING_H
 
 #include <liburing.h>
-#include <linux/stat.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "loop/op.h"
 #include "loop/poll.h"
+#include "loop/system.h"
 
 #define URING_FILES 256 /* slots for registered files, at most */
 #define URING_OP_FTRUNCATE 55 /* IORING_OP_FTRUNCATE, Linux 6.9 */

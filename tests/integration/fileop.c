@@ -15,7 +15,8 @@
  *	allocate|keep|punch|zero|zerokeep|collapse OFFSET LENGTH
  *	umount [FLAGS]                  (umount2(2); looks at nothing before)
  */
-#define _GNU_SOURCE
+#include "config.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -27,6 +28,8 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "errname.h"
 
 static const struct {
 	const char *name;

@@ -5,7 +5,8 @@
  * behind it must be as they were. -d: O_DIRECT; else what is mapped past the
  * end must be zeros, too. Prints how many reads it made.
  */
-#define _GNU_SOURCE
+#include "config.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>

@@ -12,7 +12,8 @@
  * load check IMAGE STATE: each block of the image has the number that was
  * acknowledged, or one tried after it.
  */
-#define _GNU_SOURCE
+#include "config.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -26,6 +27,8 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+#include "errname.h"
 
 #define BLOCK 4096
 #define BLOCKS 16 /* of a thread */

@@ -47,9 +47,9 @@ check_PROGRAMS += $(integration_helpers)
 EXTRA_DIST += $(integration_tests) tests/integration/lib.sh
 
 tests_integration_deny_SOURCES = tests/integration/deny.c
-tests_integration_fileop_SOURCES = tests/integration/fileop.c
+tests_integration_fileop_SOURCES = tests/integration/fileop.c tests/integration/errname.h
 tests_integration_guard_SOURCES = tests/integration/guard.c
-tests_integration_load_SOURCES = tests/integration/load.c
+tests_integration_load_SOURCES = tests/integration/load.c tests/integration/errname.h
 tests_integration_load_LDADD = -lpthread
 tests_integration_model_SOURCES = tests/integration/model.c
 tests_integration_model_LDADD = -lpthread

@@ -12,7 +12,8 @@
  * O_DIRECT, ranges of their own that share pages: whole sectors next to
  * unaligned ones.
  */
-#define _GNU_SOURCE
+#include "config.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
