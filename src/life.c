@@ -234,8 +234,9 @@ static void announce(struct life *l)
 		session_break(s);
 		return;
 	}
-	if (l->ready_fd >= 0)
-		daemon_ready(l->ready_fd);
+	pidfile_write_record(l->mount->path);
+	if (l->ready_fd >= 0 && !daemon_ready(l->ready_fd))
+		session_break(s);
 	l->ready_fd = -1;
 	block_tell_files(s->block); /* in the background, to the log */
 }
@@ -371,6 +372,8 @@ static void watch(struct life *l, ev_signal *w,
 
 static void unwatch(struct life *l, ev_signal *w)
 {
+	if (!ev_is_active(w))
+		return;
 	ev_ref(l->loop->ev);
 	ev_signal_stop(l->loop->ev, w);
 }
@@ -390,9 +393,15 @@ void life_hold_signals(bool hold)
 static void start_watchers(struct life *l)
 {
 	watch(l, &l->term, stop_cb, SIGTERM);
-	watch(l, &l->intr, stop_cb, SIGINT);
+	ev_signal_init(&l->intr, stop_cb, SIGINT);
+	ev_signal_init(&l->hup, stop_cb, SIGHUP);
+	/* nohup(1), and a shell that sends to the background, mean it. */
+	if (!daemon_is_ignored(SIGINT))
+		watch(l, &l->intr, stop_cb, SIGINT);
 	watch(l, &l->usr1, report_cb, SIGUSR1);
-	watch(l, &l->hup, l->options->foreground ? stop_cb : ignore_cb, SIGHUP);
+	if (!daemon_is_ignored(SIGHUP))
+		watch(l, &l->hup,
+		      l->options->foreground ? stop_cb : ignore_cb, SIGHUP);
 	ev_child_init(&l->undo, undo_cb, 0, 0);
 	ev_child_init(&l->teller, told_cb, 0, 0);
 	ev_init(&l->grace, grace_cb);
@@ -442,6 +451,7 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	backing_stop(s);
 	if (s->ended)
 		mount_detach(m);
+	pidfile_ending();
 	/* What ends while the image is closed finds nobody here any more. */
 	s->on_ready = s->on_end = s->on_broken = NULL;
 	s->on_past_end = s->on_size = NULL;

@@ -209,7 +209,7 @@ static int run_server(const struct options *o, int ready_fd)
 	uring_exit(&srv.uring);
 	session_free(srv.session);
 	mount_finish(&srv.mount);
-	pidfile_remove();
+	pidfile_end(status, log_last());
 	return status;
 }
 
@@ -238,6 +238,8 @@ static int run(struct options *o)
 		return EXIT_SUCCESS;
 	case ACTION_PROBE:
 		return probe_run();
+	case ACTION_WAIT:
+		return pidfile_wait(o->wait);
 	case ACTION_FAKE:
 		return EXIT_SUCCESS;
 	case ACTION_EXPORT:
@@ -274,6 +276,7 @@ int main(int argc, char **argv)
 	int status;
 
 	have_standard_files();
+	daemon_note_files();
 	status = options_parse(&o, argc, argv);
 	if (!status)
 		status = run(&o);

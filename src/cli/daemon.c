@@ -1,41 +1,135 @@
-/* Into the background, but not before the file can be used. */
+/*
+ * Into the background, but not before the file can be used.
+ *
+ * Until then the two processes are one to whoever looks: a signal that would
+ * end the one in front ends the start, and only then that process, by that
+ * signal; if it is killed, the kernel tells the other one.
+ */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/daemon.h"
 #include "loop/log.h"
 
-static void wait_and_exit(pid_t child, int fd)
-{
-	int status;
-	char byte;
-	ssize_t n;
+static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+#define ENDING (sizeof(ending) / sizeof(*ending))
 
-	do {
-		n = read(fd, &byte, 1);
-	} while (n < 0 && errno == EINTR);
-	if (n == 1)
+static volatile sig_atomic_t caught;
+
+/* What the caller left open, beside the standard files. */
+static int *inherited;
+static size_t inherited_n;
+
+void daemon_note_files(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+	int *more, fd;
+
+	while (dir && (entry = readdir(dir))) {
+		fd = atoi(entry->d_name);
+		if (fd <= STDERR_FILENO || fd == dirfd(dir))
+			continue;
+		more = realloc(inherited, (inherited_n + 1) * sizeof(*more));
+		if (!more)
+			break;
+		inherited = more;
+		inherited[inherited_n++] = fd;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+bool daemon_is_ignored(int signum)
+{
+	struct sigaction now;
+
+	return !sigaction(signum, NULL, &now) && now.sa_handler == SIG_IGN;
+}
+
+static void catch_it(int signum)
+{
+	caught = signum;
+}
+
+static void block(sigset_t *old)
+{
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < ENDING; i++)
+		sigaddset(&set, ending[i]);
+	sigprocmask(SIG_BLOCK, &set, old);
+}
+
+/*
+ * Waits until the child says that it is ready, or has ended: true in the first
+ * case. A signal meanwhile is passed on, as SIGTERM; then it has to end.
+ */
+static bool wait_for(pid_t child, int fd, const sigset_t *unblocked)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int told = 0;
+	char byte;
+
+	for (;;) {
+		int n = ppoll(&p, 1, NULL, unblocked);
+
+		if (caught && caught != told) {
+			told = caught;
+			kill(child, SIGTERM);
+		}
+		if (n > 0)
+			return read(fd, &byte, 1) == 1;
+		if (n < 0 && errno != EINTR)
+			return false;
+	}
+}
+
+static _Noreturn void be_front(pid_t child, int fd, const sigset_t *old)
+{
+	struct sigaction act = { .sa_handler = catch_it };
+	int status;
+	size_t i;
+
+	for (i = 0; i < ENDING; i++)
+		if (!daemon_is_ignored(ending[i]))
+			sigaction(ending[i], &act, NULL);
+	if (wait_for(child, fd, old) && !caught)
 		_exit(EXIT_SUCCESS);
-	if (waitpid(child, &status, 0) == child && WIFEXITED(status))
-		_exit(WEXITSTATUS(status) ? WEXITSTATUS(status) :
-					    EXIT_FAILURE);
-	_exit(EXIT_FAILURE);
+	while (waitpid(child, &status, 0) != child)
+		if (errno != EINTR)
+			_exit(EXIT_FAILURE);
+	if (caught) {
+		signal(caught, SIG_DFL);
+		raise(caught);
+		sigprocmask(SIG_SETMASK, old, NULL);
+	}
+	_exit(WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status)
+						       : EXIT_FAILURE);
 }
 
 int daemon_fork(void)
 {
+	pid_t front = getpid(), pid;
+	sigset_t old;
 	int fds[2];
-	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC)) {
 		log_warn("background: pipe");
 		return -1;
 	}
+	block(&old);
 	pid = fork();
 	if (pid < 0) {
 		log_warn("background: fork");
@@ -43,26 +137,41 @@ int daemon_fork(void)
 	}
 	if (pid) {
 		close(fds[1]);
-		wait_and_exit(pid, fds[0]);
+		be_front(pid, fds[0], &old);
 	}
 	close(fds[0]);
 	setsid();
+	signal(SIGTERM, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (getppid() != front) /* it had ended before that */
+		_exit(EXIT_FAILURE);
 	return fds[1];
 }
 
-void daemon_ready(int fd)
+bool daemon_ready(int fd)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int i;
+	bool told;
+	size_t i;
+	int to;
 
 	if (chdir("/"))
 		log_warn("background: chdir /");
 	log_to_syslog(true);
-	for (i = 0; null >= 0 && i < 3; i++)
-		dup2(null, i);
+	for (to = 0; null >= 0 && to < 3; to++)
+		dup2(null, to);
 	if (null >= 0)
 		close(null);
-	if (write(fd, "", 1) != 1)
+	for (i = 0; i < inherited_n; i++)
+		close(inherited[i]);
+	free(inherited);
+	inherited = NULL;
+	inherited_n = 0;
+	prctl(PR_SET_PDEATHSIG, 0);
+	told = write(fd, "", 1) == 1;
+	if (!told)
 		log_warn("background: telling the parent");
 	close(fd);
+	return told;
 }

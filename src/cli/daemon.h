@@ -1,15 +1,26 @@
-/* Into the background, but not before the file can be used. */
+/* Into the background. */
 #ifndef RAWFUSE_CLI_DAEMON_H
 #define RAWFUSE_CLI_DAEMON_H
 
+#include <stdbool.h>
+
+/* First of all: notes what the caller left open, for daemon_ready(). */
+void daemon_note_files(void);
+
+/* Did the caller have @signum ignored, as nohup(1) does? Before it is caught. */
+bool daemon_is_ignored(int signum);
+
 /*
- * Forks. In the child it returns a descriptor for daemon_ready(), or -1 on
- * error (logged). The parent does not return: it exits 0 when the child says
- * that it is ready, else with the child's status.
+ * Returns in a child process, with the descriptor for daemon_ready(), or -1
+ * (logged). The parent exits with status 0 once the child is ready, else as
+ * the child does; a signal that ends it ends both.
  */
 int daemon_fork(void);
 
-/* The file can be used: lets the parent go and the terminal with it. */
-void daemon_ready(int fd);
+/*
+ * The file can be used: lets the parent go, and the terminal, and what the
+ * caller had open. False if the parent is not there any more.
+ */
+bool daemon_ready(int fd);
 
 #endif

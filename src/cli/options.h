@@ -16,6 +16,7 @@ enum action {
 	ACTION_HELP,
 	ACTION_VERSION,
 	ACTION_PROBE,
+	ACTION_WAIT,
 	ACTION_DUMP_CONFIG,
 };
 
@@ -48,6 +49,7 @@ struct options {
 	uint64_t max_write; /* bytes */
 	uint64_t grace; /* seconds */
 	const char *pidfile;
+	const char *wait; /* of ACTION_WAIT */
 	unsigned int traces; /* enum log_trace */
 	const char *fsname; /* what mount(8) shows; NULL: the image */
 	unsigned long mount_flags; /* MS_* */

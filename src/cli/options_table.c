@@ -77,6 +77,8 @@ const struct option_spec options_specs[] = {
 	  "tell of fuse, ring, block, life, or all; commas between" },
 	{ "fsname", 0, KIND_STRING, "NAME", AT(fsname), 0, 0,
 	  "what mount(8) shows for the source (the image)" },
+	{ "wait", 0, KIND_ACTION, "MOUNTPOINT|PIDFILE", AT(wait), ACTION_WAIT, 0,
+	  "wait until that export has ended; its exit status" },
 	{ "probe", 0, KIND_ACTION, NULL, 0, ACTION_PROBE, 0,
 	  "tell what this machine offers, and how to get the rest" },
 	{ "dump-config", 0, KIND_ACTION, NULL, 0, ACTION_DUMP_CONFIG, 0,

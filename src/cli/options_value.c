@@ -139,6 +139,8 @@ int options_set(struct options *o, const struct option_spec *s,
 		return 0;
 	case KIND_ACTION:
 		o->action = (enum action)s->least;
+		if (s->arg)
+			*(const char **)field = value;
 		return 0;
 	default:
 		return 0;

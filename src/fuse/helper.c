@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,11 +73,22 @@ static char *build_options(const struct mount_options *opt, bool others)
 	return text;
 }
 
+/* As any program may expect it: nothing held back or ignored. */
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	signal(SIGPIPE, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static void run_helper(int sock, int err, const char *options,
 		       const char *path)
 {
 	char number[16];
 
+	reset_signals();
 	snprintf(number, sizeof(number), "%d", sock);
 	setenv("_FUSE_COMMFD", number, 1);
 	fcntl(sock, F_SETFD, 0);
@@ -158,6 +170,7 @@ int helper_umount(const char *path, bool lazy)
 	pid_t pid = fork();
 
 	if (!pid) {
+		reset_signals();
 		execlp(HELPER, HELPER, lazy ? "-uqz" : "-uq", "--", path,
 		       (char *)NULL);
 		_exit(127);

@@ -11,6 +11,7 @@
 unsigned int log_traces;
 
 static bool to_syslog;
+static char last[256];
 static void (*line_tap)(const char *line);
 
 void log_to_syslog(bool on)
@@ -18,6 +19,11 @@ void log_to_syslog(bool on)
 	if (on)
 		openlog("rawfuse", LOG_PID, LOG_DAEMON);
 	to_syslog = on;
+}
+
+const char *log_last(void)
+{
+	return last;
 }
 
 void log_set_tap(void (*tap)(const char *line))
@@ -81,6 +87,9 @@ static void put(int priority, int err, const char *fmt, va_list ap)
 		snprintf(text + used, sizeof(text) - used, ": %s",
 			 strerror(err));
 	escape(line, sizeof(line), text);
+	if (priority == LOG_ERR)
+		snprintf(last, sizeof(last), "%.*s", (int)sizeof(last) - 1,
+			 line);
 	if (line_tap)
 		line_tap(line);
 	else if (to_syslog)

@@ -18,6 +18,9 @@ extern unsigned int log_traces; /* enum log_trace, or-ed */
 /* From here on, lines go to syslog (true) or stderr (false). */
 void log_to_syslog(bool on);
 
+/* The last line of log_warn() or log_warnx(), cut short; "" if there is none. */
+const char *log_last(void);
+
 /* Each line is also given to @tap, for tests; NULL for none. */
 void log_set_tap(void (*tap)(const char *line));
 

@@ -156,11 +156,13 @@ connection_of() {
 start_rawfuse() {
 	log=$dir/log
 	rm -f "$dir/pid" "$log"
+	set -m # or else SIGINT would be ignored in it
 	# shellcheck disable=SC2086
 	"${RUN[@]}" ${RAWFUSE_RUN:-} "$RAWFUSE" -f --io-uring="$transport" \
 		${RAWFUSE_OPTIONS:-} --pidfile="$dir/pid" "$@" \
 		>>"$log" 2>&1 {machine_lock}<&- &
 	daemon=$!
+	set +m
 	daemons+=("$daemon")
 	say "$daemon" >>"$dir/daemons"
 }
@@ -207,13 +209,15 @@ REPORT="^rawfuse: (requests|bytes|transport|payloads|memory|ring|cpu|poll|image)
 # Which files an image names is told of each.
 NAMED="^rawfuse: .*: qcow2: its (data is in the file|backing file is) '"
 
-# wait_daemon STATUS: it ends with that status.
+# wait_daemon STATUS: it ends with that status. A failure stays in its pidfile,
+# if it has ever had one.
 wait_daemon() {
 	local status
 	wait_until "rawfuse has ended" is_gone "$daemon"
 	wait "$daemon"
 	status=$?
 	((status == $1)) || fail "rawfuse ended with $status, not $1"
+	(($1 == 0)) || ! grep -qs "^ended with status $1: " "$dir/pid" || rm "$dir/pid"
 	[[ ! -e $dir/pid ]] || fail "its pidfile is left"
 }
 
@@ -292,7 +296,7 @@ clean_up() {
 	for ((i = ${#restores[@]} - 1; i >= 0; i--)); do
 		eval "${restores[i]}"
 	done
-	[[ -z $dir ]] || rm -rf --one-file-system "$dir"
+	[[ -z $dir ]] || rm -rf --one-file-system "$dir" /run/rawfuse/*"${dir##*/}"*
 	if [[ $status == 0 && $passed != yes ]]; then
 		say "FAIL: ended early"
 		status=1

@@ -30,6 +30,7 @@ integration_tests = \
 	tests/integration/place.sh \
 	tests/integration/pools.sh \
 	tests/integration/qcow2.sh \
+	tests/integration/start.sh \
 	tests/integration/successor.sh \
 	tests/integration/valgrind.sh \
 	tests/integration/writeback.sh \
