@@ -143,6 +143,8 @@ static int change_entries(struct qcow2_task *t, uint64_t guest, uint64_t count,
 		if (new.desc == e.desc && new.bitmap == e.bitmap)
 			continue;
 		t->z.changed = true;
+		if (guest + q->cluster_size > q->clean_to)
+			q->tail_dirty = true;
 		qcow2_l2_put(q, s, i + (unsigned int)n, new);
 		if (new.desc != e.desc)
 			qcow2_free_entry(q, &e);

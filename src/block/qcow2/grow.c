@@ -7,7 +7,9 @@
  *    table maker's lock keeps L1 as it is meanwhile.
  * 2. What is behind the end must read as zeros: the rest of the last cluster
  *    may hold anything, and a backing file may be longer than its overlay.
- *    This is stable before the header tells the new size.
+ *    This is stable before the header tells the new size; also where it was
+ *    a discard up to the old end, or a shrink that failed, that made zeros of
+ *    it, in entries that no writeback has stored yet (q->tail_dirty).
  *
  * A raw data file is the disk, without the help of our tables, so its size is
  * the disk's: it ends where the disk does before the header tells of a larger
@@ -181,6 +183,8 @@ static void move_l1(struct qcow2_job *job)
 
 static void stable(struct qcow2_job *job)
 {
+	if (!job->error)
+		job->q->clean_to = job->q->grower.task.z.end;
 	end_grow(job->q, job->error);
 }
 
@@ -192,9 +196,8 @@ static void cleaned(struct qcow2_task *t)
 		end_grow(q, t->job.error);
 		return;
 	}
-	q->clean_to = t->z.end;
-	if (!t->z.changed) {
-		end_grow(q, 0);
+	if (!t->z.changed && !q->tail_dirty && !q->wb.tail) {
+		stable(&t->job);
 		return;
 	}
 	t->job.step = stable;

@@ -283,6 +283,7 @@ struct qcow2_writeback {
 	bool again; /* somebody asked for one more */
 	bool l1_frozen;
 	bool stale; /* it writes a header that was stale */
+	bool tail; /* it writes entries that were q->tail_dirty */
 	uint64_t end; /* of the disk, for the header */
 	unsigned int in_flight;
 	void (*next_phase)(struct qcow2 *q);
@@ -400,7 +401,12 @@ struct qcow2 {
 	 */
 	bool header_stale;
 	uint64_t disk_end; /* what is there */
-	uint64_t clean_to; /* bytes from end to here read as zeros */
+	uint64_t clean_to; /* bytes from end to here are stable zeros */
+	/*
+	 * What L2 entries hide behind clean_to, by reading as zeros, the disk's
+	 * may still show.
+	 */
+	bool tail_dirty;
 
 	struct qcow2_frees frees; /* wait for a writeback */
 	struct qcow2_table_maker table_maker;

@@ -90,6 +90,9 @@ static void end(struct qcow2 *q)
 	if (error && wb->stale)
 		q->header_stale = true;
 	wb->stale = false;
+	if (error && wb->tail)
+		q->tail_dirty = true;
+	wb->tail = false;
 	qcow2_free_written(q, error);
 	qcow2_wake(&wb->now, error);
 	wb->busy = false;
@@ -243,6 +246,8 @@ static void begin(struct qcow2 *q)
 	wb->end = q->stored_end;
 	freeze(&q->refcounts);
 	freeze(&q->l2);
+	wb->tail = q->tail_dirty;
+	q->tail_dirty = false;
 	if (l1_is_dirty(q)) {
 		wb->l1_frozen = true;
 		wb->l1_first = q->l1_dirty_first;
