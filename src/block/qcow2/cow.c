@@ -8,7 +8,13 @@
  *      |  head       |      data           |     tail     |
  *
  * If all of it fits into a buffer it is put together there and written at
- * once; else head and tail go piece by piece, and the data in one request.
+ * once; else in pieces, and the middle of the data from where it lies.
+ *
+ * No two pieces share a block. A cluster of our own may read as zeros only
+ * since a moment ago, and on the disk still be the data that it was: what is
+ * written here is in the place of that data at once. After a crash each sector
+ * may be what it was, or what it is to be, but none may be the guest's new
+ * bytes beside the old ones.
  */
 #include "config.h"
 
@@ -49,17 +55,17 @@ static void write_out(struct qcow2_task *t, const void *buf, uint64_t length)
 }
 
 static void read_old(struct qcow2_task *t, uint64_t from, uint64_t to,
-		     uint8_t *buf, void (*done)(struct qcow2_task *t))
+		     void (*done)(struct qcow2_task *t))
 {
 	t->r.pos = from;
 	t->r.end = to;
-	t->r.buf = buf;
+	t->r.buf = t->w.buffer + (from - t->w.cow);
 	t->r.guest = false;
 	t->r.done = done;
 	qcow2_read(t);
 }
 
-static void piece_read(struct qcow2_task *t)
+static void tail_read(struct qcow2_task *t)
 {
 	if (t->job.error)
 		end_fill(t, t->job.error);
@@ -67,54 +73,79 @@ static void piece_read(struct qcow2_task *t)
 		write_out(t, t->w.buffer, t->w.piece);
 }
 
-static void copy_piece(struct qcow2_task *t, uint64_t to)
+/* The data of the piece, if any, and the old bytes behind it. */
+static void head_read(struct qcow2_task *t)
 {
-	t->w.piece = (uint32_t)qcow2_min(QCOW2_BUFFER, to - t->w.cow);
-	read_old(t, t->w.cow, t->w.cow + t->w.piece, t->w.buffer, piece_read);
-}
-
-static void next_piece(struct qcow2_task *t)
-{
-	uint64_t left = t->w.data_end - t->w.cow;
-
-	if (t->w.cow == t->w.to)
-		end_fill(t, 0);
-	else if (t->w.copy)
-		copy_piece(t, t->w.to);
-	else if (t->w.cow < t->w.pos)
-		copy_piece(t, t->w.pos);
-	else if (t->w.cow >= t->w.data_end)
-		copy_piece(t, t->w.to);
-	else if (t->w.src)
-		write_out(t, t->w.src, left);
-	else
-		write_out(t, t->job.q->zeros, qcow2_min(left, QCOW2_BUFFER));
-}
-
-static void whole_tail_read(struct qcow2_task *t)
-{
-	uint64_t length = t->w.data_end - t->w.pos;
-	uint8_t *at = t->w.buffer + (t->w.pos - t->w.from);
+	uint64_t end = t->w.cow + t->w.piece;
+	uint64_t from = t->w.pos > t->w.cow ? t->w.pos : t->w.cow;
+	uint64_t to = qcow2_min(t->w.data_end, end);
 
 	if (t->job.error) {
 		end_fill(t, t->job.error);
 		return;
 	}
-	if (t->w.src)
-		memcpy(at, t->w.src, length);
+	if (t->w.copy)
+		to = end;
+	else if (from >= to)
+		to = qcow2_min(from, end);
+	else if (t->w.src)
+		memcpy(t->w.buffer + (from - t->w.cow),
+		       t->w.src + (from - t->w.pos), to - from);
 	else
-		memset(at, 0, length);
-	write_out(t, t->w.buffer, t->w.to - t->w.from);
+		memset(t->w.buffer + (from - t->w.cow), 0, to - from);
+	read_old(t, to, end, tail_read);
 }
 
-static void whole_head_read(struct qcow2_task *t)
+/* How much of [w.cow, @end) goes at once: no block in two parts. */
+static uint32_t portion(const struct qcow2_task *t, uint64_t end)
 {
-	if (t->job.error)
-		end_fill(t, t->job.error);
+	if (end - t->w.cow > QCOW2_BUFFER)
+		end = (t->w.cow + QCOW2_BUFFER) & ~(uint64_t)(QCOW2_BLOCK - 1);
+	return (uint32_t)(end - t->w.cow);
+}
+
+/* In the buffer: old bytes, data, old bytes, as far as the piece has them. */
+static void put_together(struct qcow2_task *t, uint64_t end)
+{
+	uint64_t head;
+
+	t->w.piece = portion(t, end);
+	end = t->w.cow + t->w.piece;
+	head = t->w.copy ? end : qcow2_min(t->w.pos, end);
+	if (head < t->w.cow)
+		head = t->w.cow;
+	read_old(t, t->w.cow, head, head_read);
+}
+
+/* The part of the data that shares no block with what surrounds it. */
+static void find_middle(const struct qcow2_task *t, uint64_t *from,
+			uint64_t *to)
+{
+	bool head = t->w.from < t->w.pos, tail = t->w.data_end < t->w.to;
+
+	*from = head ? qcow2_round_up(t->w.pos, QCOW2_BLOCK) : t->w.pos;
+	*to = tail ? t->w.data_end & ~(uint64_t)(QCOW2_BLOCK - 1)
+		   : t->w.data_end;
+	if (t->w.copy || *from >= *to ||
+	    ((head || tail) && t->w.to - t->w.from <= QCOW2_BUFFER))
+		*from = *to = t->w.to;
+}
+
+static void next_piece(struct qcow2_task *t)
+{
+	uint64_t from, to;
+
+	find_middle(t, &from, &to);
+	if (t->w.cow == t->w.to)
+		end_fill(t, 0);
+	else if (t->w.cow < from)
+		put_together(t, from);
+	else if (t->w.cow >= to)
+		put_together(t, t->w.to);
+	else if (t->w.src)
+		write_out(t, t->w.src + (t->w.cow - t->w.pos), to - t->w.cow);
 	else
-		read_old(t, t->w.data_end, t->w.to,
-			 t->w.buffer + (t->w.data_end - t->w.from),
-			 whole_tail_read);
+		write_out(t, t->job.q->zeros, portion(t, to));
 }
 
 static void start_fill(struct qcow2_job *job)
@@ -127,8 +158,6 @@ static void start_fill(struct qcow2_job *job)
 		end_fill(t, job->error);
 	else if (!t->w.buffer)
 		return;
-	else if (t->w.to - t->w.from <= QCOW2_BUFFER && !t->w.copy)
-		read_old(t, t->w.from, t->w.pos, t->w.buffer, whole_head_read);
 	else
 		next_piece(t);
 }

@@ -34,6 +34,7 @@
 
 #define QCOW2_MAGIC 0x514649fbu
 #define QCOW2_SECTOR 512u
+#define QCOW2_BLOCK 4096u /* no smaller than a sector of what is below */
 #define QCOW2_MAX_L1 (32u << 20) /* bytes */
 #define QCOW2_MAX_REFTABLE (8u << 20) /* bytes */
 #define QCOW2_MAX_NAME 1023u

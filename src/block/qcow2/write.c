@@ -95,8 +95,10 @@ static int in_place(struct qcow2_task *t, const struct qcow2_map *map)
 				 (void *)src, length, map->host);
 		return QCOW2_WAIT;
 	}
-	qcow2_child(&t->job, q->data, BLOCK_WRITE, q->zeros,
-		    qcow2_min(length, QCOW2_BUFFER), map->host);
+	/* No sector in two parts: a crash between them would show both. */
+	if (length > QCOW2_BUFFER)
+		length = QCOW2_BUFFER - map->host % QCOW2_BLOCK;
+	qcow2_child(&t->job, q->data, BLOCK_WRITE, q->zeros, length, map->host);
 	return QCOW2_WAIT;
 }
 
