@@ -1,6 +1,7 @@
 /* The checker: the header, its extensions, the snapshot table. */
 #include "config.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,9 +25,20 @@ static uint64_t be(const struct qc_file *f, uint64_t offset, unsigned int len)
 	return value;
 }
 
+/* Millions of crash points spend their time here. */
+static bool inside(const struct qc_file *f, uint64_t offset, uint64_t len)
+{
+	return offset < f->size && f->size - offset >= len;
+}
+
 uint64_t qc_be64(const struct qc_file *f, uint64_t offset)
 {
-	return be(f, offset, 8);
+	uint64_t n;
+
+	if (!inside(f, offset, sizeof(n)))
+		return be(f, offset, sizeof(n));
+	memcpy(&n, f->data + offset, sizeof(n));
+	return be64toh(n);
 }
 
 uint32_t qc_be32(const struct qc_file *f, uint64_t offset)
@@ -36,7 +48,12 @@ uint32_t qc_be32(const struct qc_file *f, uint64_t offset)
 
 uint32_t qc_be16(const struct qc_file *f, uint64_t offset)
 {
-	return (uint32_t)be(f, offset, 2);
+	uint16_t n;
+
+	if (!inside(f, offset, sizeof(n)))
+		return (uint32_t)be(f, offset, sizeof(n));
+	memcpy(&n, f->data + offset, sizeof(n));
+	return be16toh(n);
 }
 
 static bool get_string(const struct qc_file *f, uint64_t offset, uint64_t len,

@@ -116,11 +116,13 @@ void history_begin(struct ops *ops, struct ops_slot *slot)
 	if (!changed(ops, slot, &from, &to))
 		return;
 	for (s = from; s < to; s++) {
+		uint64_t at = s * SECTOR, keep = SECTOR;
+
 		/* The model is cut when the request is over. */
 		if (slot->req.type == BLOCK_TRUNCATE)
-			memset(sector, 0, SECTOR);
-		else
-			model_read(ops->model, sector, SECTOR, s * SECTOR);
+			keep = slot->length > at ? slot->length - at : 0;
+		memset(sector, 0, SECTOR);
+		model_read(ops->model, sector, keep, at);
 		append(&h->of[s], history_hash(sector), now, UINT64_MAX);
 	}
 }

@@ -1,7 +1,11 @@
 /*
  * What the guest wrote and when, sector by sector, and so what a disk that
  * went through a crash may hold: in each sector the last value that a flush
- * covered, or any later one.
+ * covered, or any later one. Sectors are independent: of two writes, or of a
+ * write and the zeros that were there before it, the later one may be there
+ * without the earlier one, but no sector is a mix of both. A change of the size
+ * promises no more than a write: what is cut off becomes zeros, and only a
+ * flush, not the TRUNCATE itself, makes the old bytes gone for good.
  */
 #ifndef RAWFUSE_TESTS_HISTORY_H
 #define RAWFUSE_TESTS_HISTORY_H

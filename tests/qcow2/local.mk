@@ -13,6 +13,7 @@ tests_qcow2_libq2_a_SOURCES = \
 	tests/qcow2/memdisk.c tests/qcow2/memdisk.h \
 	tests/qcow2/model.c tests/qcow2/model.h \
 	tests/qcow2/ops.c tests/qcow2/ops.h tests/qcow2/ops_choose.c \
+	tests/qcow2/ops_edges.c \
 	tests/qcow2/rng.h \
 	tests/qcow2/unseen.c tests/qcow2/unseen.h
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,6 +275,8 @@ static void prepare(struct ops *ops, struct ops_slot *slot,
 		slot->offset = 0;
 		slot->length = ops_choose_size(ops);
 	}
+	if (ops->at_edge)
+		ops_edge_place(ops, slot);
 	if ((type == BLOCK_ZERO || type == BLOCK_ALLOCATE) &&
 	    rng_chance(&ops->rng, 1, 2))
 		req->flags = BLOCK_KEEP_SIZE;
@@ -307,6 +310,8 @@ static bool start(struct ops *ops, struct ops_slot *slot)
 {
 	struct block_req *req = &slot->req;
 
+	if (ops->next == BLOCK_TYPES && ops->opt.edges)
+		ops->next = ops_edge_type(ops);
 	if (ops->next == BLOCK_TYPES)
 		ops->next = ops_choose_type(ops);
 	prepare(ops, slot, ops->next);
@@ -346,7 +351,8 @@ static void fill(struct ops *ops)
 
 	/* Who must run alone waits until nothing else runs. */
 	if (ops->in_flight &&
-	    (ops->next == BLOCK_TRUNCATE || ops->next == BLOCK_SEEK_DATA ||
+	    ((ops->next == BLOCK_FLUSH && ops->at_edge) ||
+	     ops->next == BLOCK_TRUNCATE || ops->next == BLOCK_SEEK_DATA ||
 	     ops->next == BLOCK_SEEK_HOLE))
 		return;
 	for (i = 0; i < ops->opt.depth; i++) {
@@ -366,6 +372,7 @@ void ops_init(struct ops *ops, struct block *b, struct model *m,
 	ops->opt = *opt;
 	ops->rng.state = opt->seed;
 	ops->next = BLOCK_TYPES;
+	ops->edge = UINT_MAX; /* the next step is the first */
 	if (!ops->opt.depth || ops->opt.depth > OPS_MAX_DEPTH)
 		ops->opt.depth = 8;
 	if (!ops->opt.max_len)

@@ -52,6 +52,7 @@ struct ops_options {
 	unsigned int flush_weight; /* percent, more or less */
 	unsigned int resize_weight;
 	unsigned int unseen; /* percent of READs and WRITEs; unseen.h */
+	unsigned int edges; /* percent of requests: ops_edges.c */
 };
 
 struct ops {
@@ -65,6 +66,10 @@ struct ops {
 	uint64_t errors_seen; /* failures that were allowed */
 	uint64_t count[BLOCK_TYPES];
 	uint64_t hot; /* requests gather here */
+	/* ops_edges.c: the step of its story; next was chosen by it. */
+	unsigned int edge;
+	bool at_edge;
+	uint64_t place, place_end; /* of the last request of the story */
 	enum block_type next; /* was chosen and had to wait; or BLOCK_TYPES */
 	bool size_unknown; /* a request that moves the end failed */
 	unsigned int bad; /* what went wrong, and was printed */
@@ -88,5 +93,8 @@ enum block_type ops_choose_type(struct ops *ops);
 uint64_t ops_choose_length(struct ops *ops);
 uint64_t ops_choose_offset(struct ops *ops, uint64_t len);
 uint64_t ops_choose_size(struct ops *ops);
+/* ops_edges.c, the same: BLOCK_TYPES if this is no time for it. */
+enum block_type ops_edge_type(struct ops *ops);
+void ops_edge_place(struct ops *ops, struct ops_slot *slot);
 
 #endif

@@ -35,6 +35,8 @@ static const char usage[] =
 	"  all=0 (1: every subset of what a crash may lose, if they are few)\n"
 	"  device=0 (bytes behind the image; then the files keep their size,\n"
 	"            and requests are whole sectors)\n"
+	"  edges=0 (percent of requests of the kinds that can bring old bytes\n"
+	"           back: zeros then a write, an end that moves a little)\n"
 	"  leaks=0 (1: an image that leaks is fine even after a close)\n"
 	"  unseen=30 (percent of READs and WRITEs whose bytes have no address)\n"
 	"  lie=0 (the files ignore flushes: then this must find something)\n";
@@ -440,6 +442,8 @@ static bool set(struct crash *c, const char *name, uint64_t n)
 		c->device = n;
 	else if (!strcmp(name, "lie"))
 		c->lie = n;
+	else if (!strcmp(name, "edges"))
+		c->ops.edges = (unsigned int)n;
 	else if (!strcmp(name, "unseen"))
 		c->ops.unseen = (unsigned int)n;
 	else if (!strcmp(name, "verbose"))
