@@ -76,12 +76,17 @@ TESTS += $(q2_tests) tests/qcow2/q2hostile
 
 EXTRA_DIST += $(q2_tests) \
 	tests/qcow2/README tests/qcow2/lib.sh tests/qcow2/oracle-lib.sh \
+	tests/qcow2/crash-seeds.sh \
 	tests/fuzz/fuzz.sh tests/fuzz/seeds.sh \
 	tests/fuzz/seeds tests/fuzz/requests
 
 # A million crash points; about half an hour a CPU.
 check-crash-long: $(check_LIBRARIES) $(check_PROGRAMS)
 	Q2_POINTS=1000000 $(srcdir)/tests/qcow2/crash.sh
+
+# The same of ten seeds: hours. Q2_SEEDS=N for more, Q2_SEED=N the first.
+check-crash-seeds: $(check_LIBRARIES) $(check_PROGRAMS)
+	$(srcdir)/tests/qcow2/crash-seeds.sh
 
 # libFuzzer's targets, a minute each; FUZZ_SECONDS=N for longer.
 FUZZ_CLANG = clang
@@ -104,4 +109,4 @@ check-fuzz: all
 	done
 	$(srcdir)/tests/fuzz/fuzz.sh fuzz.dir $(FUZZ_SECONDS)
 
-.PHONY: check-crash-long check-fuzz
+.PHONY: check-crash-long check-crash-seeds check-fuzz
