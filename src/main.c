@@ -20,6 +20,7 @@
 #include "cli/options.h"
 #include "cli/pidfile.h"
 #include "cli/probe.h"
+#include "cli/remount.h"
 #include "cli/version.h"
 #include "fuse/backing.h"
 #include "life.h"
@@ -117,6 +118,7 @@ static int serve(struct server *srv, struct block *b)
 		.read_only = b->opt.read_only,
 		.flags = o->mount_flags,
 		.others = o->allow_other,
+		.security = o->security,
 	};
 	struct session_config cfg;
 	struct stat st;
@@ -238,6 +240,8 @@ static int run(struct options *o)
 		return EXIT_SUCCESS;
 	case ACTION_PROBE:
 		return probe_run();
+	case ACTION_REMOUNT:
+		return remount_run(o);
 	case ACTION_WAIT:
 		return pidfile_wait(o->wait);
 	case ACTION_FAKE:
@@ -246,6 +250,12 @@ static int run(struct options *o)
 		break;
 	}
 	log_traces = o->traces;
+	if (o->as_helper && o->nofail && access(o->image, F_OK) &&
+	    (errno == ENOENT || errno == ENOTDIR)) {
+		log_info("%s: it is not there, and nofail says to go on",
+			 o->image);
+		return EXIT_SUCCESS;
+	}
 	if (o->pidfile && pidfile_check(o->pidfile))
 		return EXIT_FAILURE;
 	if (fit_memory(o))

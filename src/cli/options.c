@@ -33,6 +33,21 @@ bool options_said(const struct options *o, const char *name)
 	return o->said[by_name(name) - options_specs];
 }
 
+/* SELinux contexts go to the kernel as they are, quotes and all. */
+static int set_security(struct options *o, const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < SECURITY_MOST; i++) {
+		if (o->security[i])
+			continue;
+		o->security[i] = word;
+		return 0;
+	}
+	log_warnx("-o: '%s': too many SELinux contexts", word);
+	return EXIT_USAGE;
+}
+
 /* One word of an -o list, cut off and with '_' for '-' in its name. */
 static int set_word(struct options *o, char *word)
 {
@@ -44,6 +59,16 @@ static int set_word(struct options *o, char *word)
 			   word[1] == 'o' ? "yes" : "no");
 	if (!strcmp(word, "allow_other"))
 		return options_set(o, by_name("allow-other"), "on");
+	if (!strcmp(word, "nofail")) {
+		o->nofail = true;
+		return 0;
+	}
+	if (!strcmp(word, "remount") && o->as_helper) {
+		o->action = ACTION_REMOUNT;
+		return 0;
+	}
+	if (words_security(word))
+		return set_security(o, word);
 	if (words_mount(word, &o->mount_flags))
 		return 0;
 	value = strchr(word, '=');
@@ -66,7 +91,10 @@ static int set_word(struct options *o, char *word)
 	return options_set(o, s, value ? value : "yes");
 }
 
-/* An -o list; a comma behind a backslash does not divide. */
+/*
+ * An -o list; a comma behind a backslash does not divide, nor one in a value
+ * that begins with a quotation mark.
+ */
 static int set_list(struct options *o, const char *list)
 {
 	size_t used = sizeof(char *);
@@ -82,9 +110,15 @@ static int set_list(struct options *o, const char *list)
 	o->lists = copy;
 	from = strcpy(copy + used, list);
 	while (*from && !ret) {
-		for (word = to = from; *from && *from != ','; *to++ = *from++)
-			if (from[0] == '\\' && from[1] == ',')
+		bool quoted = false;
+
+		for (word = to = from; *from && (quoted || *from != ',');
+		     *to++ = *from++) {
+			if (*from == '"')
+				quoted = !quoted && to > word && to[-1] == '=';
+			else if (from[0] == '\\' && from[1] == ',')
 				from++;
+		}
 		if (*from)
 			from++;
 		*to = 0;
@@ -255,7 +289,8 @@ int options_parse(struct options *o, int argc, char **argv)
 		ret = parse_own(o, argc, argv);
 	if (ret)
 		return ret;
-	if (o->action != ACTION_EXPORT && o->action != ACTION_FAKE)
+	if (o->action != ACTION_EXPORT && o->action != ACTION_FAKE &&
+	    o->action != ACTION_REMOUNT)
 		return 0;
 	if (argc - optind < 2) {
 		log_warnx("too few arguments: give IMAGE and MOUNTPOINT "

@@ -17,9 +17,11 @@ enum action {
 	ACTION_VERSION,
 	ACTION_PROBE,
 	ACTION_WAIT,
+	ACTION_REMOUNT, /* of a mount that is there, for mount(8) */
 	ACTION_DUMP_CONFIG,
 };
 
+#define SECURITY_MOST 4 /* context=, fscontext=, defcontext=, rootcontext= */
 #define OPTIONS_MAX 40
 
 /* The strings are argv's, or live as long as the options. */
@@ -53,6 +55,8 @@ struct options {
 	unsigned int traces; /* enum log_trace */
 	const char *fsname; /* what mount(8) shows; NULL: the image */
 	unsigned long mount_flags; /* MS_* */
+	bool nofail; /* an image that is not there is no failure */
+	const char *security[SECURITY_MOST]; /* SELinux: context=... */
 	/* What was said of each option, to find two that disagree. */
 	const char *said[OPTIONS_MAX];
 	char *lists; /* the copies of -o lists; freed by options_free() */

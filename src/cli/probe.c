@@ -24,6 +24,7 @@
 #include "cli/cgroup.h"
 #include "cli/machine.h"
 #include "cli/probe.h"
+#include "cli/trial.h"
 #include "fuse/abi.h"
 #include "fuse/init.h"
 #include "loop/uring.h"
@@ -133,8 +134,8 @@ static void probe_pools(uint64_t offered)
 	else if (!why && !has_sys_admin())
 		why = "as root (CAP_SYS_ADMIN)";
 	line("zero-copy", why ? "no" : "yes",
-	     why ? why :
-		   "--zero-copy uses it; not for a file that the kernel itself "
+	     why ? why
+		 : "--zero-copy uses it; not for a file that the kernel itself "
 		   "uses, as a loop device with direct I/O does");
 }
 
@@ -153,58 +154,85 @@ static void probe_passthrough(uint64_t flags)
 		     "--growable");
 }
 
-static bool probe_fuse(void)
+/* The ABI, from the trial or a mount in a user namespace. False: unknown. */
+static bool probe_abi(const struct trial *t, struct fuse_init_in *init)
 {
-	struct fuse_init_in init = { 0 };
+	int err = 0;
 	char text[64];
-	int err = ask_kernel(&init);
-	uint64_t flags = (uint64_t)init.flags2 << 32 | init.flags;
-	bool offered = flags & FUSE_OVER_IO_URING;
 
-	if (access("/dev/fuse", R_OK | W_OK)) {
-		line("/dev/fuse", strerror(errno),
-		     errno == ENOENT ?
-			     "modprobe fuse; in a container: --device /dev/fuse" :
-			     "as root, or chmod 666 /dev/fuse");
+	*init = t->init;
+	if (!t->has_init)
+		err = ask_kernel(init);
+	if (err) {
+		snprintf(text, sizeof(text), "unknown: %s", strerror(err));
+		line("FUSE ABI", text, "it is known once a mount works");
 		return false;
 	}
-	line("/dev/fuse", "yes", NULL);
-	if (err) {
-		snprintf(text, sizeof(text), "unknown: a mount failed: %s",
-			 strerror(err));
-		line("FUSE ABI", text,
-		     "as root, or with the package fuse3 (fusermount3)");
-	} else {
-		snprintf(text, sizeof(text), "%u.%u", init.major, init.minor);
-		line("FUSE ABI", text,
-		     init.minor < FUSE_MINOR_LEAST ?
-			     "7.31 (Linux 5.4) is the least" :
-			     NULL);
-	}
-	line("FUSE over io_uring",
-	     offered		   ? "yes" :
-	     init_why_no_uring() ? "no" :
-				   "enabled",
-	     offered ? NULL : init_why_no_uring());
-	if (!err) {
-		probe_pools(flags);
-		probe_passthrough(flags);
-	}
-	return !err || !system("command -v fusermount3 >/dev/null 2>&1");
+	snprintf(text, sizeof(text), "%u.%u", init->major, init->minor);
+	line("FUSE ABI", text,
+	     init->minor < FUSE_MINOR_LEAST ? "7.31 (Linux 5.4) is the least"
+					    : NULL);
+	return true;
 }
 
-static void probe_ring(void)
+static void probe_mount(const struct trial *t)
 {
+	if (t->mounted)
+		line("mount", t->by_helper ? "yes, by fusermount3" : "yes",
+		     NULL);
+	else
+		line("mount", "no", t->why);
+}
+
+/* Returns why there is no FUSE over io_uring, or NULL if there is. */
+static const char *probe_fuse(const struct trial *t)
+{
+	struct fuse_init_in init = { 0 };
+	const char *why;
+	uint64_t flags;
+	bool known;
+
+	if (access("/dev/fuse", R_OK | W_OK))
+		line("/dev/fuse", strerror(errno),
+		     errno == ENOENT
+			     ? "modprobe fuse; in a container: --device /dev/fuse"
+			     : "as root, by fusermount3, or chmod 666 /dev/fuse");
+	else
+		line("/dev/fuse", "yes", NULL);
+	probe_mount(t);
+	known = probe_abi(t, &init);
+	flags = (uint64_t)init.flags2 << 32 | init.flags;
+	why = flags & FUSE_OVER_IO_URING ? NULL : init_why_no_uring();
+	line("FUSE over io_uring",
+	     flags & FUSE_OVER_IO_URING ? "yes"
+	     : why			? "no"
+					: "enabled",
+	     why);
+	if (known) {
+		probe_pools(flags);
+		probe_passthrough(flags);
+		if (!why && !(flags & FUSE_OVER_IO_URING))
+			why = "the kernel does not offer it";
+	}
+	return why;
+}
+
+/* Returns why requests cannot come by io_uring, or NULL if they can. */
+static const char *probe_ring(void)
+{
+	static const char old[] = "Linux 6.1 has what FUSE requests need";
 	struct uring u;
 	int ret = uring_init(&u, 8, 16);
+	bool good;
 
 	if (ret) {
 		line("io_uring", strerror(-ret), machine_why_no_io_uring(-ret));
-		return;
+		return machine_why_no_io_uring(-ret);
 	}
-	line("io_uring", u.sqe128 ? "yes" : "old",
-	     u.sqe128 ? NULL : "Linux 6.1 has what FUSE requests need");
+	good = u.sqe128;
+	line("io_uring", good ? "yes" : "old", good ? NULL : old);
 	uring_exit(&u);
+	return good ? NULL : old;
 }
 
 static void probe_rights(void)
@@ -213,8 +241,8 @@ static void probe_rights(void)
 	char text[64];
 
 	line("CAP_SYS_ADMIN", has_sys_admin() ? "yes" : "no",
-	     has_sys_admin() ? NULL :
-			       "mounts go by fusermount3 (package fuse3)");
+	     has_sys_admin() ? NULL
+			     : "mounts go by fusermount3 (package fuse3)");
 	getrlimit(RLIMIT_MEMLOCK, &lim);
 	if (lim.rlim_cur == RLIM_INFINITY)
 		snprintf(text, sizeof(text), "unlimited");
@@ -243,21 +271,31 @@ int probe_run(void)
 {
 	struct utsname name;
 	char text[64];
-	bool can_mount;
+	const char *no_fuse, *no_ring;
+	struct trial t;
 
 	uname(&name);
 	line("kernel", name.release, NULL);
 	fflush(stdout);
-	can_mount = probe_fuse();
-	probe_ring();
+	trial_run(&t);
+	no_fuse = probe_fuse(&t);
+	no_ring = probe_ring();
 	snprintf(text, sizeof(text), "%u", machine_possible_cpus());
 	line("possible CPUs", machine_possible_cpus() ? text : "unknown",
-	     machine_possible_cpus() ?
-		     NULL :
-		     "/sys/devices/system/cpu/possible must be readable");
+	     machine_possible_cpus()
+		     ? NULL
+		     : "/sys/devices/system/cpu/possible must be readable");
 	snprintf(text, sizeof(text), "%lu KiB", machine_max_request() >> 10);
 	line("largest request", text, NULL);
 	probe_memory();
 	probe_rights();
-	return can_mount ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (!machine_possible_cpus() && !no_ring)
+		no_ring = "/sys/devices/system/cpu/possible is not readable";
+	if (t.mounted && !no_ring && !no_fuse)
+		line("transport", "io_uring", NULL);
+	else if (t.mounted)
+		line("transport", "/dev/fuse", no_ring ? no_ring : no_fuse);
+	else
+		line("transport", "none", "a mount does not work");
+	return t.mounted ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -52,6 +52,22 @@ static const struct {
 	{ "nolazytime", 0, MS_LAZYTIME },
 };
 
+/* What the kernel shows of a mount, and mount -o remount gives back. */
+static const char *const ours[] = { "fd=",	   "rootmode=", "user_id=",
+				    "group_id=", "max_read=", "blksize=" };
+
+bool words_security(const char *word)
+{
+	static const char *const names[] = { "context=", "fscontext=",
+					     "defcontext=", "rootcontext=" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strncmp(word, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
 bool words_mount(const char *word, unsigned long *flags)
 {
 	size_t i;
@@ -59,6 +75,9 @@ bool words_mount(const char *word, unsigned long *flags)
 	if (!strncmp(word, "x-", 2) || !strncmp(word, "X-", 2) ||
 	    !strncmp(word, "comment=", 8))
 		return true;
+	for (i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		if (!strncmp(word, ours[i], strlen(ours[i])))
+			return true;
 	for (i = 0; i < sizeof(words) / sizeof(*words); i++) {
 		if (strcmp(word, words[i].word))
 			continue;

@@ -10,4 +10,7 @@
  */
 bool words_mount(const char *word, unsigned long *flags);
 
+/* Is @word a SELinux context, which the kernel is given as it is? */
+bool words_security(const char *word);
+
 #endif

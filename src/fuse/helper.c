@@ -53,17 +53,23 @@ static int receive_fd(int sock)
 /* The source stands in an option list: its commas are escaped. */
 static char *build_options(const struct mount_options *opt, bool others)
 {
-	char *text = NULL, *to;
+	char *security = mount_security(opt), *text = NULL, *to;
 	const char *from;
 
-	to = text = malloc(2 * strlen(opt->source) + 128);
-	if (!text)
+	if (security)
+		to = text = malloc(2 * strlen(opt->source) + strlen(security) +
+				   128);
+	if (!text) {
+		free(security);
 		return NULL;
-	to += sprintf(to, "subtype=rawfuse,default_permissions%s%s%s%s,fsname=",
+	}
+	to += sprintf(to,
+		      "subtype=rawfuse,default_permissions%s%s%s%s%s,fsname=",
 		      opt->read_only ? ",ro" : "",
 		      opt->flags & MS_NOEXEC ? ",noexec" : "",
 		      opt->flags & MS_NOATIME ? ",noatime" : "",
-		      others ? ",allow_other" : "");
+		      others ? ",allow_other" : "", security);
+	free(security);
 	for (from = opt->source; *from; from++) {
 		if (*from == ',' || *from == '\\')
 			*to++ = '\\';
@@ -83,8 +89,7 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void run_helper(int sock, int err, const char *options,
-		       const char *path)
+static void run_helper(int sock, int err, const char *options, const char *path)
 {
 	char number[16];
 
@@ -140,8 +145,8 @@ static int talk(const char *options, const char *path, const int sock[2],
 	return fd;
 }
 
-int helper_mount(const struct mount_options *opt, const char *path,
-		 bool others, char says[HELPER_SAYS])
+int helper_mount(const struct mount_options *opt, const char *path, bool others,
+		 char says[HELPER_SAYS])
 {
 	char *options = build_options(opt, others);
 	int sock[2], err[2], fd = -ENOMEM;

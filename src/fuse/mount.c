@@ -143,23 +143,61 @@ static void explain(const struct mount *m, int err)
 		log_warnx("%s: mount: %s", m->path, strerror(err));
 }
 
+static bool has_selinux(void)
+{
+	FILE *f = fopen("/proc/filesystems", "re");
+	char line[128];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = strstr(line, "\tselinuxfs");
+	if (f)
+		fclose(f);
+	return found;
+}
+
+char *mount_security(const struct mount_options *opt)
+{
+	char *text = strdup(""), *more;
+	size_t i;
+
+	if (!opt->security || !opt->security[0] || !has_selinux())
+		return text;
+	for (i = 0; text && i < MOUNT_SECURITY && opt->security[i]; i++) {
+		if (asprintf(&more, "%s,%s", text, opt->security[i]) < 0)
+			more = NULL;
+		free(text);
+		text = more;
+	}
+	return text;
+}
+
 /* One try, on the place that is open as @point; 0 or -errno. */
 static int try_mount(struct mount *m, const struct mount_options *opt,
 		     int point)
 {
 	unsigned long flags = opt->flags | MS_NOSUID | MS_NODEV;
-	char data[128], target[32];
+	char *security = mount_security(opt), *data, target[32];
+	int ret = -ENOMEM;
 
 	if (opt->read_only)
 		flags |= MS_RDONLY;
-	snprintf(data, sizeof(data),
-		 "fd=%d,rootmode=%o,user_id=%u,group_id=%u,default_permissions"
-		 "%s",
-		 m->fd, S_IFREG, getuid(), getgid(),
-		 m->others ? ",allow_other" : "");
+	if (!security ||
+	    asprintf(
+		    &data,
+		    "fd=%d,rootmode=%o,user_id=%u,group_id=%u,default_permissions"
+		    "%s%s",
+		    m->fd, S_IFREG, getuid(), getgid(),
+		    m->others ? ",allow_other" : "", security) < 0)
+		data = NULL;
 	snprintf(target, sizeof(target), "/proc/self/fd/%d", point);
-	return mount(opt->source, target, "fuse.rawfuse", flags, data) ? -errno
-								       : 0;
+	if (data)
+		ret = mount(opt->source, target, "fuse.rawfuse", flags, data)
+			      ? -errno
+			      : 0;
+	free(security);
+	free(data);
+	return ret;
 }
 
 static int mount_directly(struct mount *m, const struct mount_options *opt,

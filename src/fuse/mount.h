@@ -11,12 +11,22 @@
 
 enum mount_others { MOUNT_OTHERS_AUTO, MOUNT_OTHERS_ON, MOUNT_OTHERS_OFF };
 
+#define MOUNT_SECURITY 4u
+
+/*
+ * SELinux contexts for the kernel, ",context=..." and so on; "" where there is
+ * no SELinux, as mount(8) has it. To be freed; NULL without memory.
+ */
+struct mount_options;
+char *mount_security(const struct mount_options *opt);
+
 struct mount_options {
 	const char *source; /* what mount(8) shows */
 	const char *path; /* of the mountpoint, as given */
 	bool read_only;
 	unsigned long flags; /* MS_*, of mount(2) */
 	enum mount_others others;
+	const char *const *security; /* MOUNT_SECURITY, or less and a NULL */
 	struct timespec mtime; /* of the image */
 	dev_t image_dev; /* and which file it is: it may be mounted on */
 	ino_t image_ino;

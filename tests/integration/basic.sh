@@ -341,12 +341,27 @@ by_mount8() {
 		printf "%s %s fuse.rawfuse io_uring=%s,noauto,pidfile=%s 0 0\n" "${1// /\\040}/disk.img" "${1// /\\040}/disk.raw" "$3" "${1// /\\040}/m.pid" >"$1/fstab" &&
 		mount -T "$1/fstab" "$1/disk.raw" &&
 		cmp "$1/disk.img" "$1/disk.raw" &&
-		umount "$1/disk.raw"
+		mount -o remount,ro "$1/disk.raw" &&
+		findmnt -n -o OPTIONS --mountpoint "$1/disk.raw" | grep -qE "^ro,nosuid,nodev" &&
+		! : 2>/dev/null >>"$1/disk.raw" &&
+		mount -o remount,rw "$1/disk.raw" &&
+		findmnt -n -o OPTIONS --mountpoint "$1/disk.raw" | grep -qE "^rw,nosuid,nodev" &&
+		: >>"$1/disk.raw" &&
+		umount "$1/disk.raw" || exit 1
+		# An image that is not there, with nofail and without.
+		printf "%s %s fuse.rawfuse nofail 0 0\n" "${1// /\\040}/none.img" "${1// /\\040}/none.raw" >"$1/fstab" &&
+		mount -a -T "$1/fstab" && [[ ! -e $1/none.raw ]] || exit 2
+		printf "%s %s fuse.rawfuse defaults 0 0\n" "${1// /\\040}/none.img" "${1// /\\040}/none.raw" >"$1/fstab"
+		! mount -a -T "$1/fstab" 2>/dev/null || exit 3
+		# Where there is no SELinux its contexts are dropped, as by mount(8).
+		mount -t fuse.rawfuse null: "$1/disk.raw" -o "context=\"a:b:c:s0:c1,c2\",ro" ||
+			grep -q selinuxfs /proc/filesystems || exit 4
+		! mountpoint -q "$1/disk.raw" || umount "$1/disk.raw"
 		' mount8 "$dir" "$RAWFUSE" "$transport"
 	case $? in
 	0) ;;
 	42) skip_part "mount(8): no overlay over /sbin" ;;
-	*) fail "mount -t fuse.rawfuse" ;;
+	*) fail "mount -t fuse.rawfuse: $?" ;;
 	esac
 	wait_until "the daemons are gone" no_processes
 	rm "$file"

@@ -29,6 +29,7 @@ integration_tests = \
 	tests/integration/passthrough.sh \
 	tests/integration/place.sh \
 	tests/integration/pools.sh \
+	tests/integration/probe.sh \
 	tests/integration/qcow2.sh \
 	tests/integration/start.sh \
 	tests/integration/successor.sh \

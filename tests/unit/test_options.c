@@ -186,6 +186,32 @@ START_TEST(accepts)
 }
 END_TEST
 
+/* SELinux contexts, whose commas do not divide; what is for mount(8). */
+START_TEST(for_the_kernel)
+{
+	ck_assert_int_eq(parse("rawfuse -o context=\"u:r:t:s0:c1,c2\",ro i m"),
+			 0);
+	ck_assert_str_eq(o.security[0], "context=\"u:r:t:s0:c1,c2\"");
+	ck_assert_ptr_null(o.security[1]);
+	ck_assert(o.read_only);
+	options_free(&o);
+	ck_assert_int_eq(parse("rawfuse -o fscontext=a,rootcontext=b,nofail,"
+			       "user_id=0,group_id=0 i m"),
+			 0);
+	ck_assert_str_eq(o.security[0], "fscontext=a");
+	ck_assert_str_eq(o.security[1], "rootcontext=b");
+	ck_assert(o.nofail);
+	options_free(&o);
+	ck_assert_int_eq(parse("mount.fuse.rawfuse i m -o remount,ro"), 0);
+	ck_assert_int_eq(o.action, ACTION_REMOUNT);
+	ck_assert(o.read_only);
+	options_free(&o);
+	ck_assert_int_ne(parse("rawfuse -o context=a,context=b,context=c,"
+			       "context=d,context=e i m"),
+			 0);
+}
+END_TEST
+
 /* Refused, with status 2 and one line that names the culprit. */
 static const struct {
 	const char *line, *name;
@@ -299,6 +325,7 @@ Suite *suite_options(void)
 	tcase_add_checked_fixture(tc, NULL, teardown);
 	tcase_add_loop_test(tc, accepts, 0, COUNT(good));
 	tcase_add_loop_test(tc, refuses, 0, COUNT(bad));
+	tcase_add_test(tc, for_the_kernel);
 	tcase_add_loop_test(tc, finds_action, 0, COUNT(actions));
 	return s;
 }
