@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,6 +213,7 @@ static int run_server(const struct options *o, int ready_fd)
 	session_free(srv.session);
 	mount_finish(&srv.mount);
 	pidfile_end(status, log_last());
+	log_tell_left_out(true);
 	return status;
 }
 
@@ -287,6 +289,8 @@ int main(int argc, char **argv)
 
 	have_standard_files();
 	daemon_note_files();
+	/* What ulimit -f forbids ends a write with EFBIG, not the process. */
+	signal(SIGXFSZ, SIG_IGN);
 	status = options_parse(&o, argc, argv);
 	if (!status)
 		status = run(&o);

@@ -37,6 +37,7 @@
 
 #include "block/block.h"
 #include "block/bounce.h"
+#include "block/fault.h"
 #include "loop/log.h"
 
 static const char *const type_names[BLOCK_TYPES] = {
@@ -318,10 +319,7 @@ static void note_failed_flush(struct block *b)
 
 void block_lose(struct block *b, int error)
 {
-	if (!b->lost)
-		log_warnx("%s: %s: what was written is lost; no flush succeeds "
-			  "any more",
-			  b->opt.path, strerror(-error));
+	fault_lost(b, error);
 	b->lost = true;
 	note_failed_flush(b);
 }

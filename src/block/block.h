@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "loop/log.h"
 #include "loop/op.h"
 #include "loop/uring.h"
 
@@ -143,6 +144,9 @@ struct block_stats {
 	uint64_t waited; /* had to wait for another one */
 };
 
+#define BLOCK_FAULT_EFFECTS 3
+#define BLOCK_FAULT_CAUSES 3
+
 struct block {
 	const struct block_driver *driver;
 	void *state; /* the driver's */
@@ -159,6 +163,8 @@ struct block {
 	bool direct; /* O_DIRECT is in use */
 	bool lent; /* the kernel has the file, too, and its locks with it */
 	bool flush_failed; /* block_close() will say so */
+	/* fault.c's: reading, changing, flushing. */
+	struct log_limit faults[BLOCK_FAULT_EFFECTS][BLOCK_FAULT_CAUSES];
 	bool lost; /* what was written is gone: no flush succeeds any more */
 
 	/* block.c's: */

@@ -13,6 +13,7 @@
 
 #include "block/block.h"
 #include "block/drivers.h"
+#include "block/fault.h"
 #include "block/foreign.h"
 #include "loop/log.h"
 
@@ -141,6 +142,7 @@ int block_close(struct block *b)
 		err = ret;
 	if (!err && b->flush_failed)
 		err = -EIO;
+	fault_forget(b);
 	free(b);
 	return err;
 }

@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "block/drivers.h"
+#include "block/fault.h"
 #include "block/raw.h"
 #include "loop/log.h"
 
@@ -41,14 +42,21 @@ static void raw_step(struct raw *raw, struct block_req *req);
 /* A file that ends before its size has been cut under us. */
 static int64_t too_short(struct raw *raw, const struct block_req *req)
 {
-	if (!raw->warned)
-		log_warnx("%s: read at %llu: the file ends before its size of "
-			  "%llu; was it truncated?",
-			  raw->block->opt.path,
-			  (unsigned long long)(req->offset + req->moved),
-			  (unsigned long long)raw->block->size);
-	raw->warned = true;
+	raw->too_short.most = 1;
+	log_limited_at(&raw->too_short,
+		       "%s: read at %llu: the file ends before its size of "
+		       "%llu; was it truncated?",
+		       raw->block->opt.path,
+		       (unsigned long long)(req->offset + req->moved),
+		       (unsigned long long)raw->block->size);
 	return -EIO;
+}
+
+/* The storage has said no. */
+static int64_t failed(struct block_req *req, int error)
+{
+	fault_tell(req->block, req, error);
+	return error;
 }
 
 static void bounced(struct block_req *req, int error)
@@ -74,15 +82,14 @@ static void rw_done(struct op *op, int res, unsigned int flags)
 		return;
 	}
 	if (res <= 0) {
+		int64_t error = res || req->type == BLOCK_WRITE ?
+					failed(req, res ? res : -ENOSPC) :
+					too_short(raw, req);
+
 		if (req->moved && req->type == BLOCK_WRITE &&
 		    !raw->block->opt.below)
-			block_complete(req, (int64_t)req->moved);
-		else if (res < 0)
-			block_complete(req, res);
-		else
-			block_complete(req, req->type == BLOCK_READ ?
-						    too_short(raw, req) :
-						    -ENOSPC);
+			error = (int64_t)req->moved;
+		block_complete(req, error);
 		return;
 	}
 	req->moved += (uint64_t)res;
@@ -156,7 +163,7 @@ static void plain_done(struct op *op, int res, unsigned int flags)
 	if (res == -EAGAIN || res == -EINTR)
 		raw_step(req->block->state, req);
 	else
-		block_complete(req, res < 0 ? res : 0);
+		block_complete(req, res < 0 ? failed(req, res) : 0);
 }
 
 /* A device has its storage. */
@@ -208,7 +215,7 @@ static void zero_done(struct op *op, int res, unsigned int flags)
 
 	(void)flags;
 	if (res < 0 && res != -EAGAIN && res != -EINTR) {
-		block_complete(req, res);
+		block_complete(req, failed(req, res));
 		return;
 	}
 	if (res >= 0) {

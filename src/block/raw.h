@@ -12,7 +12,7 @@ struct raw {
 	uint32_t sector; /* block devices: the logical block; files: 1 */
 	bool device;
 	bool nowait; /* RWF_NOWAIT is understood */
-	bool warned; /* the file was found too short */
+	struct log_limit too_short; /* lines about that */
 };
 
 /* Opens b->opt.path into b->state; one line and -errno if it cannot be. */

@@ -226,6 +226,7 @@ void raw_free(struct raw *raw)
 			lock_release(raw->host_fd);
 		close(raw->host_fd);
 	}
+	log_limit_remove(&raw->too_short);
 	free(raw);
 }
 

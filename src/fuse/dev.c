@@ -121,7 +121,7 @@ static void handle(struct dev_request *dr, size_t n)
 	req->payload_max = (size_t)(dr->buf + dr->dev->buf_size -
 				    (uint8_t *)req->payload);
 	if (in.len != n) {
-		log_warnx("/dev/fuse: %s: %zu bytes came, the header says %u",
+		log_limited("/dev/fuse: %s: %zu bytes came, the header says %u",
 			  ops_name(in.opcode), n, in.len);
 		answer(req, -EIO, 0);
 		return;
@@ -143,7 +143,7 @@ static bool read_one(struct dev *d)
 		return true;
 	}
 	if (n > 0) {
-		log_warnx("/dev/fuse: a request of %zd bytes has no header: "
+		log_limited("/dev/fuse: a request of %zd bytes has no header: "
 			  "dropped",
 			  n);
 		return true;
@@ -208,7 +208,10 @@ struct dev *dev_new(struct session *s)
 	return d;
 
 no_memory:
-	log_warnx("/dev/fuse: no memory for %u requests", s->cfg.queue_depth);
+	log_warnx("/dev/fuse: no memory for %u requests; a smaller "
+		  "--queue-depth or --max-write needs less, or a higher ulimit "
+		  "-v allows more",
+		  s->cfg.queue_depth);
 	dev_free(d);
 	return NULL;
 }

@@ -152,7 +152,7 @@ void init_handle(struct fuse_request *req)
 		memcpy(&in.flags2, req->payload,
 		       sizeof(in) - FUSE_INIT_IN_OLD);
 	if (s->minor) {
-		log_warnx("init: a second INIT");
+		log_limited("init: a second INIT");
 		ops_answer(req, -EIO, 0);
 		return;
 	}

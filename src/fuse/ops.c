@@ -67,7 +67,7 @@ static void plain_done(struct block_req *io)
 
 static void bad_size(struct fuse_request *req, uint32_t size)
 {
-	log_warnx("fuse: %s: a size of %u with a payload of %zu of %zu",
+	log_limited("fuse: %s: a size of %u with a payload of %zu of %zu",
 		  ops_name(req->opcode), size, req->payload_len,
 		  req->payload_max);
 	ops_answer(req, -EIO, 0);
@@ -421,11 +421,11 @@ void ops_handle(struct fuse_request *req)
 	} else if (!op->handle) {
 		ops_answer(req, -ENOSYS, 0);
 	} else if (req->in_len < op->in_size) {
-		log_warnx("fuse: %s: %zu bytes of %u", op->name, req->in_len,
+		log_limited("fuse: %s: %zu bytes of %u", op->name, req->in_len,
 			  op->in_size);
 		ops_answer(req, -EINVAL, 0);
 	} else if (!s->minor && req->opcode != FUSE_INIT) {
-		log_warnx("fuse: %s before INIT", op->name);
+		log_limited("fuse: %s before INIT", op->name);
 		ops_answer(req, -EIO, 0);
 	} else {
 		if (s->backing_id && !s->block->opt.read_only)

@@ -150,7 +150,7 @@ static bool find_payload(struct entry *e)
 		return true; /* where it always is */
 	if (p->mode == PAYLOAD_ENTRY || at->offset > p->pool - p->size ||
 	    at->flags & ~(p->zero_copy ? FUSE_URING_ENT_ZERO_COPY : 0ULL)) {
-		log_warnx("ring: %s: flags %#llx, payload at %u: not what was "
+		log_limited("ring: %s: flags %#llx, payload at %u: not what was "
 			  "agreed on",
 			  ops_name(req->opcode), (unsigned long long)at->flags,
 			  at->offset);
@@ -162,7 +162,7 @@ static bool find_payload(struct entry *e)
 	if (!req->unseen)
 		return true;
 	if (req->opcode != FUSE_READ && req->opcode != FUSE_WRITE) {
-		log_warnx("ring: %s: without its data", ops_name(req->opcode));
+		log_limited("ring: %s: without its data", ops_name(req->opcode));
 		return false;
 	}
 	req->fixed = (uint16_t)(e - e->ring->entries + 1);
@@ -187,7 +187,7 @@ static bool decode(struct entry *e)
 	req->payload_len = payload;
 	if (payload > req->payload_max || in.len < sizeof(in) + payload ||
 	    in.len - sizeof(in) - payload > sizeof(h->op_in)) {
-		log_warnx("ring: %s: %u bytes with a payload of %u do not fit",
+		log_limited("ring: %s: %u bytes with a payload of %u do not fit",
 			  ops_name(in.opcode), in.len, payload);
 		return false;
 	}

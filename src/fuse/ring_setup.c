@@ -268,7 +268,8 @@ struct ring *ring_new(struct session *s)
 	}
 	if (!r || allocate(r)) {
 		log_warnx("ring: no memory for %u queues of %u entries; a "
-			  "smaller --queue-depth or --max-write needs less",
+			  "smaller --queue-depth or --max-write needs less, or a "
+			  "higher ulimit -v allows more",
 			  s->cfg.queues, s->cfg.queue_depth);
 		ring_free(r);
 		return NULL;

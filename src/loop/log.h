@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* What --trace can show, one bit each. */
 enum log_trace {
@@ -32,6 +33,51 @@ void log_set_tap(void (*tap)(const char *line));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warnx(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * A message that a caller, an image or the kernel can provoke again and again:
+ * log_limited() says LOG_LIMIT_LINES of them in LOG_LIMIT_SECONDS, and how many
+ * were left out.
+ */
+#define LOG_LIMIT_LINES 5u
+#define LOG_LIMIT_SECONDS 60u
+
+struct log_limit {
+	unsigned int most; /* lines, if not LOG_LIMIT_LINES */
+	/* log_limit.c's: */
+	bool listed;
+	unsigned int said; /* since then */
+	uint64_t since; /* ms */
+	uint64_t left_out;
+	struct log_limit *next;
+	char line[160]; /* the last one */
+};
+
+#define log_limited(...)                               \
+	do {                                           \
+		static struct log_limit here;          \
+		log_limited_at(&here, __VA_ARGS__);    \
+	} while (0)
+
+/* As log_warnx(). @l must live on, or be removed. */
+void log_limited_at(struct log_limit *l, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Tells what it has left out, and forgets @l. */
+void log_limit_remove(struct log_limit *l);
+
+/*
+ * Tells what was left out, where the time is over, or everywhere (@all). True
+ * if something remains to be told later.
+ */
+bool log_tell_left_out(bool all);
+
+/* @wake is called when something is left out: log_tell_left_out() is due. */
+void log_on_left_out(void (*wake)(void *arg), void *arg);
+
+/* For tests: all limits begin anew; their time goes on by @seconds. */
+void log_limits_reset(void);
+void log_limits_age(unsigned int seconds);
 
 /* One trace line; use log_trace(), which costs a branch when it is off. */
 void log_trace_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

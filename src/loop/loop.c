@@ -84,6 +84,20 @@ static void quiet_cb(struct ev_loop *ev, ev_timer *w, int revents)
 		l->on_quiet(l->arg);
 }
 
+static void left_out_cb(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)revents;
+	if (!log_tell_left_out(false))
+		ev_timer_stop(ev, w);
+}
+
+static void left_out(void *arg)
+{
+	struct loop *l = arg;
+
+	ev_timer_again(l->ev, &l->left_out);
+}
+
 int loop_init(struct loop *l, struct uring *u)
 {
 	*l = (struct loop){ .uring = u };
@@ -95,6 +109,9 @@ int loop_init(struct loop *l, struct uring *u)
 	ev_idle_init(&l->more, more_cb);
 	ev_init(&l->quiet, quiet_cb);
 	l->quiet.repeat = QUIET_SECONDS;
+	ev_init(&l->left_out, left_out_cb);
+	l->left_out.repeat = LOG_LIMIT_SECONDS / 2.;
+	log_on_left_out(left_out, l);
 	l->ring_io.data = l->before_wait.data = l->more.data = l->quiet.data =
 		l;
 	if (u->event_fd >= 0)
@@ -119,5 +136,7 @@ void loop_exit(struct loop *l)
 	ev_prepare_stop(l->ev, &l->before_wait);
 	ev_idle_stop(l->ev, &l->more);
 	ev_timer_stop(l->ev, &l->quiet);
+	ev_timer_stop(l->ev, &l->left_out);
+	log_on_left_out(NULL, NULL);
 	ev_loop_destroy(l->ev);
 }

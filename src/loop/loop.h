@@ -14,6 +14,7 @@ struct loop {
 	ev_prepare before_wait;
 	ev_idle more; /* active while the ring has work it left undone */
 	ev_timer quiet;
+	ev_timer left_out; /* of the log, to be told */
 	uint64_t turns_seen;
 	struct follow follow; /* told of every request */
 	/* Called when nothing has happened for a while; may be NULL. */

@@ -7,7 +7,7 @@ file=$dir/disk.raw
 
 # An image with holes on a file system that is too small for it.
 no_space() {
-	local cache got n=0
+	local cache got n=0 i
 	mkdir -p "$dir/small"
 	succeed mount -t tmpfs -o size=2M none "$dir/small"
 	for cache in host direct; do
@@ -35,6 +35,10 @@ no_space() {
 		[[ $got == ENOSPC || $got -lt 65536 ]] || fail "$1, $cache: wrote $n times: $got"
 		expect ENOSPC fileop -d "$file" pwrite $((n * 65536 + 65536)) 65536
 		expect ENOSPC fileop "$file" allocate $((n * 65536)) 1000000
+		# One line for all of it, and a count of the rest.
+		for ((i = 0; i < 100; i++)); do
+			expect ENOSPC fileop -d "$file" pwrite $((n * 65536 + 65536)) 65536
+		done
 		# It lives: reads, writes where there is room, frees, writes again.
 		expect yes fileop -d "$file" is 0 65536 1
 		expect 65536 fileop -d "$file" pwrite 0 65536 2
@@ -42,7 +46,12 @@ no_space() {
 		expect 65536 fileop -d "$file" pwrite 131072 65536 3
 		expect yes fileop "$file" is 0 65536 2
 		expect 0 fileop "$file" fsync
-		unmount_rawfuse "$file"
+		unmount_rawfuse "$file" 'small/disk.img: (write|allocate) at [0-9]*: No space left on device: make room'
+		(($(grep -c "No space left.*make room" "$log") <= 3 &&
+			$(grep -c "more such lines in" "$log") <= 2)) ||
+			fail "too many lines: $(<"$log")"
+		grep -qE "1[0-9][0-9] more such lines in" "$log" ||
+			fail "the rest is not counted: $(<"$log")"
 		expect yes fileop "$dir/small/disk.img" is 131072 65536 3
 		[[ $1 != ext4 ]] || break
 	done
@@ -102,6 +111,9 @@ device_errors() {
 		expect 777 fileop -d "$file" pread 1048577 777
 		succeed umount "$file"
 		wait_daemon 0
+		check_log "$loop: read at [0-9]*: Input/output error: .*dmesg"
+		(($(grep -c "$loop: read at" "$log") == 2)) ||
+			fail "not a line and a count: $(<"$log")"
 		succeed losetup -d "$loop"
 		wait_until "the loop device is free" loop_is_free
 	done
@@ -143,7 +155,44 @@ mounts_loops() {
 	wait_until "the loop device is free" loop_is_free
 }
 
+# What ulimit -f forbids is EFBIG to the caller; the daemon lives on.
+size_limit() {
+	truncate -s 1M "$image"
+	RUN=(bash -c 'ulimit -f 2048; exec "$@"' -)
+	mount_rawfuse --growable "$image" "$file"
+	RUN=(env)
+	expect 4096 fileop -d "$file" pwrite 2093056 4096 1
+	expect EFBIG fileop -d "$file" pwrite 2097152 4096 1
+	expect EFBIG fileop "$file" pwrite 2097152 4096 1
+	expect EFBIG fileop "$file" truncate 3000000
+	expect EFBIG fileop "$file" allocate 2097152 4096
+	expect yes fileop -d "$file" is 2093056 4096 1
+	expect 4096 fileop "$file" pwrite 0 4096 2
+	expect 0 fileop "$file" fsync
+	unmount_rawfuse "$file" "disk.img: .*: File too large: .*ulimit -f"
+	rm "$image"
+}
+
+# A version 2 image with a snapshot cannot grow, as anybody may ask it to.
+many_lines() {
+	local n
+	have_tool qemu-img || { skip_part "qemu-img is not installed"; return 0; }
+	succeed qemu-img create -q -f qcow2 -o compat=0.10 "$image" 1M
+	succeed qemu-img snapshot -c one "$image"
+	mount_rawfuse --format=qcow2 "$image" "$file"
+	for ((n = 0; n < 200; n++)); do
+		expect EOPNOTSUPP fileop "$file" truncate 2097152
+	done
+	unmount_rawfuse "$file" "version 2"
+	(($(grep -c "version 2" "$log") == 6)) ||
+		fail "$(grep -c "version 2" "$log") lines of 200"
+	grep -q "195 more such lines in .*version 2" "$log" || fail "no count: $(<"$log")"
+	rm "$image"
+}
+
 run() {
+	size_limit
+	many_lines
 	no_space tmpfs
 	if ! have_tool mkfs.ext4; then
 		skip_part "no ext4"

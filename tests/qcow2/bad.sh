@@ -131,6 +131,16 @@ for options in cluster_size=64k cluster_size=16k,extended_l2=on \
 		survived "$options: cut at $cut/12"
 	done
 done
+qemu-img create -q -f qcow2 img $size && fill 1 qcow2 img || exit 99
+l1=$(get64 img 40)
+l2=$(($(get64 img "$l1") & mask))
+# Not to be had by cutting the file: no refcount was ever kept for that place.
+for entry in 00fedcba98760000 8000010000000000; do
+	cp img bad && put bad "$l1" $entry
+	refused "L1 entry $entry" 'no file any more: the entry .* is damaged'
+done
+cp img bad && truncate -s "$l2" bad
+refused 'cut before an L2 table' 'was it truncated, or is the entry'
 # A snapshot's L1 table, taken for data or for a table.
 qemu-img create -q -f qcow2 img $size && fill 1 qcow2 img &&
 	qemu-img snapshot -c s1 img && fill 2 qcow2 img || exit 99
@@ -212,7 +222,7 @@ for i in {0..60}; do
 	put bad $data ffffffffffffff
 done
 survived 'many lines' seed=3 depth=1
-[ "$(grep -c 'does not unpack' log)" -ge 16 ] || fails 'many lines: few lines'
+[ "$(grep -c 'does not unpack' log)" -ge 5 ] || fails 'many lines: few lines'
 grep -q 'corrupt: ' log || fails 'many lines: corrupt, but not said'
 [ $(($(get64 bad 72) & 2)) = 2 ] || fails 'many lines: not marked corrupt'
 

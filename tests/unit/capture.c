@@ -22,6 +22,7 @@ static void tap(const char *line)
 void capture_start(void)
 {
 	lines = 0;
+	log_limits_reset();
 	log_set_tap(tap);
 }
 

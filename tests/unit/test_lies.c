@@ -223,6 +223,7 @@ START_TEST(write_disagrees)
 	for (i = 0; i < COUNT(sizes); i++) {
 		in.size = sizes[i];
 		ck_assert_int_eq(fake_call(f, _i, &m)->error, -EIO);
+		log_limits_reset();
 	}
 	ck_assert_uint_eq(driver.started_n, 0);
 	ck_assert_uint_eq(capture_count("WRITE"), COUNT(sizes));

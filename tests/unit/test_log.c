@@ -136,6 +136,79 @@ START_TEST(control_characters)
 }
 END_TEST
 
+static void say(unsigned int n)
+{
+	while (n--)
+		log_limited("%s: again: %u", "disk.img", n);
+}
+
+/* A few lines in a minute, and then how many there were more. */
+START_TEST(limits)
+{
+	capture_start();
+	errno = EXDEV;
+	say(100000);
+	ck_assert_int_eq(errno, EXDEV);
+	ck_assert_uint_eq(capture_lines(), LOG_LIMIT_LINES);
+	ck_assert_str_eq(capture_last(), "disk.img: again: 99995");
+	ck_assert(log_tell_left_out(false)); /* not yet */
+	ck_assert_uint_eq(capture_lines(), LOG_LIMIT_LINES);
+	log_limits_age(LOG_LIMIT_SECONDS);
+	say(100000);
+	ck_assert_uint_eq(capture_lines(), 2 * LOG_LIMIT_LINES + 1);
+	ck_assert_uint_eq(capture_count("99995 more such lines in 60 seconds "
+					"are left out: disk.img: again: 99995"),
+			  1);
+	log_limits_age(LOG_LIMIT_SECONDS);
+	ck_assert(!log_tell_left_out(false));
+	ck_assert_uint_eq(capture_count("99995 more such lines"), 2);
+	ck_assert(!log_tell_left_out(true));
+	ck_assert_uint_eq(capture_lines(), 2 * LOG_LIMIT_LINES + 2);
+}
+END_TEST
+
+static unsigned int wakes;
+
+static void wake(void *arg)
+{
+	ck_assert_ptr_eq(arg, &wakes);
+	wakes++;
+}
+
+/* Of its own, and with a number of its own; who waits for the end is told. */
+START_TEST(limits_removed)
+{
+	struct log_limit one = { .most = 1 }, two = { .most = 2 };
+	int i;
+
+	capture_start();
+	log_on_left_out(wake, &wakes);
+	for (i = 0; i < 5; i++) {
+		log_limited_at(&one, "one %d", i);
+		log_limited_at(&two, "two %d", i);
+	}
+	ck_assert_uint_eq(capture_lines(), 3);
+	ck_assert_uint_eq(wakes, 1);
+	ck_assert(!log_tell_left_out(true));
+	ck_assert_uint_eq(capture_count("4 more such lines in 1 seconds are "
+					"left out: one 0"),
+			  1);
+	ck_assert_uint_eq(capture_count("3 more such lines in 1 seconds are "
+					"left out: two 1"),
+			  1);
+	log_limited_at(&one, "one again");
+	log_limited_at(&one, "one again");
+	ck_assert_uint_eq(wakes, 2);
+	log_limit_remove(&one);
+	ck_assert_uint_eq(capture_count("1 more such lines"), 1);
+	log_limit_remove(&one);
+	log_limit_remove(&two);
+	ck_assert(!log_tell_left_out(true));
+	ck_assert_uint_eq(capture_lines(), 7);
+	log_on_left_out(NULL, NULL);
+}
+END_TEST
+
 START_TEST(traces)
 {
 	capture_start();
@@ -159,6 +232,8 @@ Suite *suite_log(void)
 	tcase_add_test(tc, keeps_errno);
 	tcase_add_test(tc, long_lines);
 	tcase_add_loop_test(tc, control_characters, 0, (int)COUNT(escapes));
+	tcase_add_test(tc, limits);
+	tcase_add_test(tc, limits_removed);
 	tcase_add_test(tc, traces);
 	tcase_add_test(tc, keeps_errno_untapped);
 	tcase_add_test(tc, to_stderr);

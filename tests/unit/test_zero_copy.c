@@ -313,6 +313,7 @@ static void lie(struct fake_msg m, bool fine)
 	unsigned int lines = capture_lines();
 	const struct fake_answer *a;
 
+	log_limits_reset();
 	if (m.opcode == FUSE_WRITE) {
 		m.in = &w;
 		m.in_len = sizeof(w);

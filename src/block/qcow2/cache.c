@@ -132,10 +132,10 @@ static void loaded(struct block_req *io)
 
 	s->loading = false;
 	if (!error && io->result < (int64_t)c->slice_size) {
-		if (c->q->warnings++ < QCOW2_WARNINGS)
-			log_warnx("%s: qcow2: the %s at 0x%" PRIx64 " reaches "
-				  "past the end of the file; was it truncated?",
-				  c->q->b->opt.path, c->what, s->offset);
+		log_limited("%s: qcow2: the %s at 0x%" PRIx64 " reaches past "
+			    "the end of the file: %s",
+			    c->q->b->opt.path, c->what, s->offset,
+			    qcow2_why_outside(c->q, s->offset));
 		error = -EIO;
 	}
 	if (error)

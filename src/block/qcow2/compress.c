@@ -156,11 +156,11 @@ static void unpack_over(struct qcow2_task *t, int error)
 	if (!error)
 		q->unpacked = t->r.packed;
 	else if (error == -EOPNOTSUPP)
-		log_warnx("%s: qcow2: a compressed cluster: this rawfuse was "
+		log_limited("%s: qcow2: a compressed cluster: this rawfuse was "
 			  "built without zlib",
 			  q->b->opt.path);
-	else if (error == -EIO && q->warnings++ < QCOW2_WARNINGS)
-		log_warnx("%s: qcow2: the compressed cluster for guest offset "
+	else if (error == -EIO)
+		log_limited("%s: qcow2: the compressed cluster for guest offset "
 			  "%" PRIu64 " does not unpack (descriptor 0x%" PRIx64
 			  ")", q->b->opt.path, t->r.pos, t->r.packed);
 	qcow2_wake(&q->unpack_waiters, 0);

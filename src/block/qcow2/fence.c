@@ -202,18 +202,22 @@ int qcow2_fence_check(struct qcow2 *q, uint64_t host, uint64_t length)
 		what = find_table(q, at);
 	if (!what)
 		return 0;
-	log_warnx("%s: qcow2: a write would have hit %s", q->b->opt.path, what);
+	log_limited("%s: qcow2: a write would have hit %s", q->b->opt.path,
+		    what);
 	return qcow2_set_corrupt(q, "the cluster", host);
 }
+
+static const char outside[] = "no file any more: ";
 
 static int refuse(const struct qcow2 *q, const char *table, uint64_t i,
 		  uint64_t host, const char *what)
 {
-	log_warnx("%s: qcow2: entry %llu of the %s is 0x%llx, but there is %s; "
-		  "repair it with 'qemu-img check -r all', or open it "
+	log_warnx("%s: qcow2: entry %llu of the %s is 0x%llx, but there is %s%s"
+		  "; repair it with 'qemu-img check -r all', or open it "
 		  "--read-only",
 		  q->b->opt.path, (unsigned long long)i, table,
-		  (unsigned long long)host, what);
+		  (unsigned long long)host, what,
+		  what == outside ? qcow2_why_outside(q, host) : "");
 	return -EINVAL;
 }
 
@@ -230,7 +234,7 @@ static int check_all(struct qcow2 *q, const char *name, const uint64_t *table,
 			continue;
 		what = find_fixed(q, host, q->cluster_size);
 		if (!what && host >= q->file->size)
-			what = "no file any more; was it truncated?";
+			what = outside;
 		if (!what && qcow2_in_cluster(q, host))
 			what = "no start of a cluster";
 		if (what)

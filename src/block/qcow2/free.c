@@ -60,7 +60,7 @@ static void add(struct qcow2 *q, uint64_t host, uint64_t length, bool data)
 		f->list[f->count++] =
 			(struct qcow2_extent){ first, last - first + 1, data };
 	else if (!data)
-		log_warnx("%s: qcow2: clusters are leaked ('qemu-img check -r "
+		log_limited("%s: qcow2: clusters are leaked ('qemu-img check -r "
 			  "leaks' finds them)",
 			  q->b->opt.path);
 }
@@ -288,7 +288,7 @@ static void lower(struct qcow2_job *job)
 		return;
 	unlock(&q->freer);
 	if (ret)
-		log_warnx("%s: qcow2: lowering refcounts: %s: clusters are "
+		log_limited("%s: qcow2: lowering refcounts: %s: clusters are "
 			  "leaked ('qemu-img check -r leaks' finds them)",
 			  q->b->opt.path, strerror(-ret));
 	f->count = 0;

@@ -299,7 +299,7 @@ int qcow2_grow(struct qcow2_task *t, uint64_t end)
 	if (q->corrupt)
 		return -EIO;
 	if (q->version < 3 && q->snapshots) {
-		log_warnx("%s: qcow2: a version 2 image with snapshots keeps "
+		log_limited("%s: qcow2: a version 2 image with snapshots keeps "
 			  "its size; 'qemu-img amend -o compat=1.1' makes it "
 			  "version 3",
 			  q->b->opt.path);

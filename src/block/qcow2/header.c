@@ -64,17 +64,18 @@ int qcow2_bad_field(const struct qcow2 *q, const char *field, uint64_t value,
 
 int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset)
 {
-	bool read_only = q->b->opt.read_only;
-
-	/* Only lines are limited: the mark, and its line, come but once. */
-	if (q->corrupt || (read_only && q->warnings++ >= QCOW2_WARNINGS))
+	/* The mark comes but once, and with it a line that is never left out. */
+	if (q->corrupt)
 		return -EIO;
-	log_warnx("%s: qcow2: corrupt: %s at 0x%" PRIx64 "; %s; see "
-		  "'qemu-img check'",
-		  q->b->opt.path, what, offset,
-		  read_only ? "the request fails" : "nothing more is written");
-	if (read_only)
+	if (q->b->opt.read_only) {
+		log_limited("%s: qcow2: corrupt: %s at 0x%" PRIx64 "; the "
+			    "request fails; see 'qemu-img check'",
+			    q->b->opt.path, what, offset);
 		return -EIO;
+	}
+	log_warnx("%s: qcow2: corrupt: %s at 0x%" PRIx64 "; nothing more is "
+		  "written; see 'qemu-img check'",
+		  q->b->opt.path, what, offset);
 	q->corrupt = true;
 	if (q->version >= 3) {
 		qcow2_put64(q, QCOW2_H_INCOMPAT,
@@ -189,6 +190,18 @@ static int check_features(struct qcow2 *q)
 				       "with 'qemu-img check -r all', or open "
 				       "it --read-only");
 	return 0;
+}
+
+const char *qcow2_why_outside(const struct qcow2 *q, uint64_t offset)
+{
+	uint64_t i = offset >> q->cluster_bits >> q->block_bits;
+
+	/* Whatever the file has had is counted, by a block of refcounts. */
+	if (i >= q->reftable_size || (q->reftable && !q->reftable[i]))
+		return "the entry that points there is damaged ('qemu-img "
+		       "check' tells more)";
+	return "was it truncated, or is the entry that points there damaged? "
+	       "('qemu-img check' tells more)";
 }
 
 static int check_place(const struct qcow2 *q, const char *field,

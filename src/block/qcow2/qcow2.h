@@ -60,7 +60,6 @@
 #define QCOW2_L2_CACHE (256u << 10) /* bytes, if nothing is said */
 #define QCOW2_REFCOUNT_CACHE (64u << 10)
 #define QCOW2_FREES 1024 /* extents that wait to be freed */
-#define QCOW2_WARNINGS 16u /* lines about damage, then silence */
 #define QCOW2_STEP 256 /* clusters that one step may let go */
 
 #define QCOW2_WAIT 1 /* returned: the job waits and will be stepped again */
@@ -254,7 +253,6 @@ struct qcow2_table_maker {
 struct qcow2_refcount_maker {
 	struct qcow2_job job;
 	bool busy;
-	bool complained;
 	uint64_t block; /* first index in the table */
 	uint64_t blocks; /* how many */
 	uint64_t used; /* clusters that are counted from the start */
@@ -339,7 +337,6 @@ struct qcow2 {
 	struct block *file, *data, *backing; /* data may be file */
 	char *backing_path, *data_path, *backing_format;
 	uint64_t device, inode; /* of the image's own file */
-	unsigned int warnings; /* lines about damage so far */
 
 	/* The header: */
 	uint8_t *header; /* its first sector, as it is to be on disk */
@@ -451,6 +448,11 @@ int qcow2_bad_field(const struct qcow2 *q, const char *field, uint64_t value,
 /* Reads a table of @entries * 8 bytes that must lie in the file. */
 int qcow2_read_table(struct qcow2 *q, const char *what, uint64_t offset,
 		     uint64_t entries, uint64_t **table);
+/*
+ * A table or cluster is to be at @offset, past the end of the file: why, for a
+ * message.
+ */
+const char *qcow2_why_outside(const struct qcow2 *q, uint64_t offset);
 /* The first of these: one line, the corrupt bit; writing ends. -EIO. */
 int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset);
 

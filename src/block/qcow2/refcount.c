@@ -41,10 +41,9 @@ static void end(struct qcow2 *q, int error)
 	free(m->table);
 	m->table = NULL;
 	m->busy = false;
-	if (error && !m->complained)
-		log_warnx("%s: qcow2: making refcount blocks: %s",
+	if (error)
+		log_limited("%s: qcow2: making refcount blocks: %s",
 			  q->b->opt.path, strerror(-error));
-	m->complained = error;
 	if (!error && m->extra)
 		m->extra_host = ((m->block << q->block_bits) + m->used -
 				 m->extra) << q->cluster_bits;
@@ -282,10 +281,8 @@ int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
 	if (ret) {
 		free(m->table);
 		m->table = NULL;
-		if (!m->complained)
-			log_warnx("%s: qcow2: no place for refcount blocks: %s",
+		log_limited("%s: qcow2: no place for refcount blocks: %s",
 				  q->b->opt.path, strerror(-ret));
-		m->complained = true;
 		return ret;
 	}
 	qcow2_wait(&m->waiters, job);
