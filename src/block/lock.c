@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "block/holder.h"
 #include "block/lock.h"
 #include "loop/log.h"
 
@@ -73,17 +74,21 @@ void lock_release(int fd)
 	fcntl(fd, F_OFD_SETLK, &fl);
 }
 
-static int conflict(const char *path, enum perm perm, bool used_by_them)
+static int conflict(int fd, const char *path, enum perm perm,
+		    bool used_by_them)
 {
+	char who[HOLDER_TEXT];
+
+	holder_find(fd, PERM_USED, PERM_UNSHARED + PERMS - PERM_USED, who);
 	if (used_by_them)
-		log_warnx("%s: lock: another program has the image open for "
-			  "%s; end it, or use --no-lock if it cannot harm",
-			  path, perm_names[perm]);
+		log_warnx("%s: lock: another program (%s) has the image open "
+			  "for %s; end it, or use --no-lock if it cannot harm",
+			  path, who, perm_names[perm]);
 	else
-		log_warnx("%s: lock: another program has the image open and "
-			  "lets no other one %s; end it, or use --no-lock if "
-			  "it cannot harm",
-			  path, perm_names[perm]);
+		log_warnx("%s: lock: another program (%s) has the image open "
+			  "and lets no other one %s; end it, or use --no-lock "
+			  "if it cannot harm",
+			  path, who, perm_names[perm]);
 	return -EBUSY;
 }
 
@@ -123,6 +128,13 @@ void lock_pause(void)
 	nanosleep(&pause, NULL);
 }
 
+/* What file systems answer that have none (FUSE: ENOSYS, some: ENOTTY). */
+static bool has_no_locks(int error)
+{
+	return error == -EINVAL || error == -ENOLCK || error == -EOPNOTSUPP ||
+	       error == -ENOSYS || error == -ENOTTY;
+}
+
 int lock_image(int fd, const char *path, bool writer)
 {
 	enum perm perm = PERMS;
@@ -139,14 +151,18 @@ int lock_image(int fd, const char *path, bool writer)
 		lock_pause();
 	}
 	/* A file system without locks: nobody else can take one. */
-	if (ret == -EINVAL || ret == -ENOLCK || ret == -EOPNOTSUPP)
+	if (has_no_locks(ret))
 		return 0;
 	if (ret == -EBUSY)
-		return conflict(path, perm, by_them);
+		return conflict(fd, path, perm, by_them);
 	if (ret == -EAGAIN || ret == -EACCES) {
-		log_warnx("%s: lock: another program holds it exclusively; "
-			  "end it, or use --no-lock",
-			  path);
+		char who[HOLDER_TEXT];
+
+		holder_find(fd, PERM_USED, PERM_UNSHARED + PERMS - PERM_USED,
+			    who);
+		log_warnx("%s: lock: another program (%s) holds it exclusively;"
+			  " end it, or use --no-lock",
+			  path, who);
 		return -EBUSY;
 	}
 	errno = -ret;

@@ -22,10 +22,13 @@ static const struct {
 	{ "ENOSYS", ENOSYS },
 	{ "ENOMEM", ENOMEM },
 	{ "EACCES", EACCES },
+	{ "ENOTTY", ENOTTY },
+	{ "EIO", EIO },
 	{ "io_uring_setup", SYS_io_uring_setup },
 	{ "io_uring_enter", SYS_io_uring_enter },
 	{ "io_uring_register", SYS_io_uring_register },
 	{ "openat2", SYS_openat2 },
+	{ "fcntl", SYS_fcntl },
 };
 
 static unsigned int value_of(const char *word)

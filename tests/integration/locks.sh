@@ -71,6 +71,8 @@ theirs_first() {
 	make_image disk.img 1M
 	hold_by_qemu
 	refused_by_rawfuse
+	grep -q "another program (process $qemu, qemu-io)" "$dir/err" ||
+		fail "who holds it is not told: $(<"$dir/err")"
 	refused_by_rawfuse -r
 	stop_qemu
 	hold_by_qemu -r # one that lets others write
@@ -104,9 +106,26 @@ after_a_kill() {
 	unmount_rawfuse "$file"
 } 2>/dev/null
 
+# A file system that knows no locks says so in several ways.
+no_locks() {
+	local error
+	make_image disk.img 1M
+	for error in ENOSYS ENOTTY; do
+		"$helpers/deny" $error fcntl "$RAWFUSE" "$image" "$file" 2>"$dir/err" ||
+			fail "fcntl: $error: $(<"$dir/err")"
+		succeed cmp "$image" "$file"
+		succeed umount "$file"
+		wait_until "it has ended" no_processes
+	done
+	"$helpers/deny" EIO fcntl "$RAWFUSE" "$image" "$file" 2>"$dir/err" &&
+		fail "it goes on without locks"
+	[[ $(<"$dir/err") =~ disk.img:\ lock:\ Input/output ]] || fail "it said: $(<"$dir/err")"
+}
+
 require_tool qemu-io qemu-img mkfifo
 each_transport ours_first
 each_transport theirs_first
 each_transport without
 each_transport after_a_kill
+no_locks
 finish
