@@ -101,6 +101,7 @@ static void abort_now(struct life *l)
 	if (l->aborted || l->session->ended)
 		return;
 	l->aborted = true;
+	block_stop(l->session->block);
 	tell_lost(l);
 	ev_timer_stop(l->loop->ev, &l->grace);
 	if (!ev_is_active(&l->undo) && !l->detached)

@@ -374,6 +374,15 @@ int block_allow_unseen(struct block *b, size_t size)
 	return b->opt.bounce ? bounce_open(b->opt.bounce, size) : -EOPNOTSUPP;
 }
 
+void block_stop(struct block *b)
+{
+	if (b->stopping)
+		return;
+	b->stopping = true;
+	if (b->driver->stop)
+		b->driver->stop(b);
+}
+
 void block_trim(struct block *b)
 {
 	bounce_trim(b->opt.bounce);

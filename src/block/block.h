@@ -93,6 +93,8 @@ struct block_driver {
 	int (*open)(struct block *b);
 	/* Takes one request; it ends in block_complete(), not before return. */
 	void (*submit)(struct block *b, struct block_req *req);
+	/* b->stopping has been set, for the nodes below. May be NULL. */
+	void (*stop)(struct block *b);
 	/* Of a regular file that is the whole image; or -1. May be NULL. */
 	int (*backing_fd)(struct block *b);
 	/* Logs which other files the image uses. May be NULL. */
@@ -172,6 +174,7 @@ struct block {
 	unsigned int modifying; /* of these, where there is a granule */
 	bool alone; /* the one that modifies is not aligned */
 	bool exclusive; /* a TRUNCATE runs */
+	bool stopping; /* work of many steps may end with -ESHUTDOWN */
 	bool closing; /* nothing goes to the driver but the last flush */
 	bool flushed_last; /* that is over, and ended in: */
 	int last_result;
@@ -192,6 +195,12 @@ int block_close(struct block *b);
 
 /* For block_close(): its flush, the last one, has ended in @result. */
 void block_flushed_last(struct block *b, int result);
+
+/*
+ * Nobody waits for answers any more: a DISCARD, ZERO, ALLOCATE, TRUNCATE or
+ * SEEK that would take long ends soon, maybe with a part of its work done.
+ */
+void block_stop(struct block *b);
 
 /* Submits; see the rules above. */
 void block_submit(struct block *b, struct block_req *req);

@@ -130,6 +130,7 @@ int block_close(struct block *b)
 	if (!b)
 		return 0;
 	b->closing = true;
+	block_stop(b);
 	b->last_flush = &flush;
 	finish_in_flight(b);
 	err = (int)block_run(b, &flush);

@@ -208,6 +208,18 @@ static uint32_t zero_end_len(const struct raw *raw, const struct block_req *req)
 	return to_sector < sizeof(zeros) ? (uint32_t)to_sector : sizeof(zeros);
 }
 
+/*
+ * And the whole sectors behind that. A device may have to write its zeros: as
+ * one request that takes the time it takes, so in steps.
+ */
+static uint64_t zero_len(const struct raw *raw, const struct block_req *req)
+{
+	uint64_t left = req->length - req->moved;
+
+	left &= ~(uint64_t)(raw->sector - 1);
+	return raw->device && left > MAX_STEP ? MAX_STEP : left;
+}
+
 static void zero_done(struct op *op, int res, unsigned int flags)
 {
 	struct block_req *req = container_of(op, struct block_req, op);
@@ -222,20 +234,20 @@ static void zero_done(struct op *op, int res, unsigned int flags)
 		if (zero_end_len(raw, req))
 			req->moved += (uint64_t)res;
 		else
-			req->moved += (req->length - req->moved) &
-				      ~(uint64_t)(raw->sector - 1);
+			req->moved += zero_len(raw, req);
 	}
-	if (req->moved < req->length)
-		raw_step(raw, req);
-	else
+	if (req->moved == req->length)
 		block_complete(req, 0);
+	else if (req->block->stopping)
+		block_complete(req, -ESHUTDOWN);
+	else
+		raw_step(raw, req);
 }
 
 static void zero_step(struct raw *raw, struct block_req *req)
 {
 	struct uring *u = raw->block->uring;
 	uint64_t at = req->offset + req->moved;
-	uint64_t left = req->length - req->moved;
 	uint32_t len = zero_end_len(raw, req);
 	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
@@ -249,7 +261,7 @@ static void zero_step(struct raw *raw, struct block_req *req)
 		uring_write(u, &req->op, raw->host_slot, zeros, len, at, 0);
 	else
 		uring_fallocate(u, &req->op, raw->host_slot, mode, at,
-				left & ~(uint64_t)(raw->sector - 1));
+				zero_len(raw, req));
 }
 
 static void seek_done(struct op *op, int res, unsigned int flags)

@@ -83,6 +83,7 @@ void session_end(struct session *s)
 	log_trace(TRACE_LIFE, "session: the connection is gone, %u in flight",
 		  s->stats.in_flight);
 	s->ended = true;
+	block_stop(s->block);
 	dev_stop(s->dev);
 	ops_size_told(s);
 	maybe_over(s);

@@ -386,6 +386,30 @@ term() {
 	unmount_rawfuse "$file"
 }
 
+image_blocks() { stat -c %b "$image"; }
+grew_by() { (($(image_blocks) - $1 > 8192)); }
+
+# An allocation that would take minutes and fill the disk ends with the mount.
+long_work() {
+	local before caller
+	rm -f "$image"
+	create -o cluster_size=64k "$image" 60G
+	mount_rawfuse --grace=0 "$image" "$file"
+	before=$(image_blocks)
+	fallocate -l 60G "$file" >"$dir/caller" 2>&1 {machine_lock}<&- &
+	caller=$!
+	wait_until "it allocates" grew_by "$before"
+	kill "$daemon"
+	wait_daemon 0
+	wait_until "its caller has ended" is_gone "$caller"
+	wait "$caller" && fail "fallocate succeeded: $(<"$dir/caller")"
+	no_mounts || fail "SIGTERM left a mount"
+	(($(image_blocks) < 40 << 20 << 1)) || fail "it went on to the end"
+	check_log 'still open|busy'
+	check "$image" 0
+	rm "$image"
+}
+
 # Small clusters: tables of all kinds are made, and move, all the time.
 deaths() {
 	kills "${QCOW2_KILLS:-25}"
@@ -393,7 +417,7 @@ deaths() {
 	term 1
 }
 
-require_tool qemu-img fio cmp diff
+require_tool qemu-img fio cmp diff fallocate
 each_transport fio_verify
 if ! have_tool mkfs.ext4 || ! grep -qw ext4 /proc/filesystems; then
 	skip_part "no ext4"
@@ -409,6 +433,7 @@ each_transport data_file
 make_endless
 each_transport endless
 rm "$image"
+each_transport long_work
 create -o cluster_size=4k "$image" 256M
 each_transport deaths
 finish

@@ -320,6 +320,58 @@ static void zstd_window(void)
 	}
 }
 
+static void note_end(struct block_req *req)
+{
+	*(bool *)req->user = true;
+}
+
+/* Begins a long request; closing the image must not wait for all of it. */
+static void close_beside(struct block *b, enum block_type type)
+{
+	bool over = false;
+	struct block_req req = { .type = type,
+				 .done = note_end,
+				 .user = &over };
+	uint64_t before;
+
+	EXPECT(b);
+	if (!b)
+		return;
+	req.length = type == BLOCK_SEEK_DATA ? 0 : b->size;
+	block_submit(b, &req);
+	uring_drain(&ring);
+	EXPECT(!over);
+	before = memdisk.ios;
+	EXPECT(!block_close(b));
+	EXPECT(over);
+	EXPECT(req.result == (type == BLOCK_SEEK_DATA ? req.result :
+							-ESHUTDOWN));
+	EXPECT(memdisk.ios - before < 300);
+}
+
+/* What nobody waits for any more ends, and leaves the image as it should be. */
+static void long_work(void)
+{
+	static const enum block_type types[] = { BLOCK_DISCARD, BLOCK_ZERO,
+						 BLOCK_SEEK_DATA };
+	struct maker m = maker_begin(16, 512 << 20, 1, 0);
+	size_t i, k;
+
+	maker_end(&m, 4);
+	close_beside(open_image(), BLOCK_ALLOCATE);
+	EXPECT(is_sound());
+	for (i = 0; i < sizeof(types) / sizeof(*types); i++) {
+		/* 2000 L2 tables of 4 KiB, all of their entries empty. */
+		m = maker_begin(12, 4000ULL << 20, 2000, 0);
+		for (k = 0; k < 2000; k++)
+			maker_put64(&m, m.l1 + 8 * k,
+				    (m.first + k * m.cluster) | MAKER_COPIED);
+		maker_end(&m, 2007);
+		close_beside(open_image(), types[i]);
+		EXPECT(is_sound());
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -331,6 +383,7 @@ static const struct {
 	{ "fence_collisions", fence_collisions },
 	{ "unpack_memory", unpack_memory },
 	{ "zstd_window", zstd_window },
+	{ "long_work", long_work },
 };
 
 /* The driver looks for the file's name, though what is in it is in memory. */

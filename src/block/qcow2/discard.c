@@ -245,8 +245,11 @@ static void zero_step(struct qcow2_job *job)
 	int ret = job->error;
 
 	job->step = zero_step;
-	while (!ret && t->z.pos < t->z.end)
-		ret = zero_some(t);
+	while (!ret && t->z.pos < t->z.end) {
+		ret = qcow2_turn(t);
+		if (!ret)
+			ret = zero_some(t);
+	}
 	if (ret == QCOW2_WAIT)
 		return;
 	job->error = ret;

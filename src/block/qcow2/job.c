@@ -13,6 +13,11 @@
  * lists the tasks with such a request, oldest first; free.c waits for those
  * that are older than what it is about to free.
  *
+ * Turns. What may take long (an allocation of gigabytes, a discard of the disk,
+ * a seek through all tables) asks qcow2_turn() before each step: it lets others
+ * in between, and ends early when nobody waits for its answer any more. A
+ * repair, at open, is long as well: a signal ends the process then.
+ *
  * Locks. A lock keeps other changes of these guest clusters waiting; reads go
  * on with the old mapping, which stays whole until the new one is complete.
  */
@@ -25,6 +30,8 @@
 
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
+
+#define TURN 64u /* steps of long work, then others: a millisecond at most */
 
 int qcow2_wait(struct qcow2_queue *queue, struct qcow2_job *job)
 {
@@ -220,6 +227,19 @@ void qcow2_fifo_add(struct qcow2 *q, struct block_req *req)
 		q->fifo_first = req;
 	q->fifo_last = req;
 	fifo_post(q);
+}
+
+int qcow2_turn(struct qcow2_task *t)
+{
+	struct qcow2 *q = t->job.q;
+
+	/* A WRITE has an end that is near, and so has what grows the disk. */
+	if (q->b->stopping && t->req && t->req->type != BLOCK_WRITE)
+		return -ESHUTDOWN;
+	if (++t->steps % TURN)
+		return 0;
+	uring_post(q->b->uring, &t->job.op, 0);
+	return QCOW2_WAIT;
 }
 
 static void finish_step(struct qcow2_job *job)

@@ -87,6 +87,15 @@ static void qcow2_submit(struct block *b, struct block_req *req)
 	qcow2_fifo_add(b->state, req);
 }
 
+/* What is long is long here, or in a backing file that is asked. */
+static void qcow2_stop(struct block *b)
+{
+	struct qcow2 *q = b->state;
+
+	if (q->backing)
+		block_stop(q->backing);
+}
+
 static void free_all(struct qcow2 *q)
 {
 	qcow2_unpack_free(q);
@@ -276,6 +285,7 @@ const struct block_driver block_qcow2 = {
 	.name = "qcow2",
 	.open = qcow2_open,
 	.submit = qcow2_submit,
+	.stop = qcow2_stop,
 	.tell_files = qcow2_tell_files,
 	.close = qcow2_close,
 };

@@ -182,6 +182,7 @@ struct qcow2_task {
 	struct block_req *req;
 	struct qcow2_task *next_free;
 	bool submitting; /* within submit(): must not complete */
+	unsigned int steps; /* of long work, for qcow2_turn() */
 	int64_t result;
 	uint64_t pos, end; /* of the request: what is left */
 
@@ -509,6 +510,12 @@ int qcow2_lock_check(struct qcow2_task *t, uint64_t first, uint64_t count);
 bool qcow2_is_locked(const struct qcow2 *q, uint64_t first, uint64_t count);
 void qcow2_lock(struct qcow2_task *t, uint64_t first, uint64_t count);
 void qcow2_unlock(struct qcow2_task *t);
+/*
+ * Before each step of work that may have many, with nothing locked: 0; or
+ * QCOW2_WAIT: others have their turn, then job.step() is called; or -ESHUTDOWN:
+ * nobody waits for it any more.
+ */
+int qcow2_turn(struct qcow2_task *t);
 /* The task's request is over. */
 void qcow2_finish(struct qcow2_task *t, int64_t result);
 void qcow2_fifo_add(struct qcow2 *q, struct block_req *req);

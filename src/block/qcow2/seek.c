@@ -32,7 +32,7 @@ static uint64_t seconds(void)
 
 static bool is_enough(const struct qcow2_task *t)
 {
-	return t->s.entries >= ENOUGH || seconds() - t->s.began > PATIENCE;
+	return t->job.q->b->stopping || t->s.entries >= ENOUGH || seconds() - t->s.began > PATIENCE;
 }
 
 static void give_up(struct qcow2_task *t)

@@ -399,6 +399,8 @@ static void write_step(struct qcow2_job *job)
 	}
 	if (!ret && q->corrupt)
 		ret = -EIO;
+	if (!ret && !t->w.guest)
+		ret = qcow2_turn(t);
 	if (!ret)
 		ret = qcow2_lookup(q, job, t->w.pos, t->w.end - t->w.pos, &map);
 	if (!ret && t->w.copy && map.kind == QCOW2_DATA) {
