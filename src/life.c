@@ -41,6 +41,7 @@
 #include "life.h"
 #include "loop/log.h"
 #include "report.h"
+#include "writeback.h"
 
 #define LAST_RESORT 3. /* seconds */
 #define UNMOUNT_LIMIT 3. /* seconds, beside the grace */
@@ -61,6 +62,7 @@ struct life {
 	ev_signal term, intr, usr1, hup;
 	ev_child undo, teller;
 	ev_timer grace, last_resort;
+	struct writeback writeback;
 };
 
 static void abort_now(struct life *l);
@@ -442,12 +444,15 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	l.loop->on_quiet = on_quiet;
 	signal(SIGPIPE, SIG_IGN);
 	start_watchers(&l);
+	writeback_start(&l.writeback, l.loop, s->block,
+			(double)o->writeback_interval);
 	life_hold_signals(false);
 	session_start(s);
 	loop_run(l.loop);
 	follow_stop(&l.loop->follow);
 	life_hold_signals(true);
 	stop_watchers(&l);
+	writeback_stop(&l.writeback);
 	dev_stop(s->dev);
 	backing_stop(s);
 	if (s->ended)

@@ -161,6 +161,7 @@ static int export_image(struct server *srv)
 		.backing_format = o->backing_format,
 		.no_backing = o->backing == 1,
 		.untrusted = o->untrusted,
+		.write_through = !o->writeback_interval,
 		.metadata_cache = o->metadata_cache,
 		.memory = o->budget.image,
 		.few_pages = o->budget.tight,

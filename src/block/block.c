@@ -349,6 +349,8 @@ void block_complete(struct block_req *req, int64_t result)
 			b->modifying--;
 			b->alone = false;
 		}
+		if (b->modified)
+			b->modified(b->modified_arg);
 	} else if (req->type == BLOCK_FLUSH) {
 		if (result < 0)
 			note_failed_flush(b);
@@ -372,6 +374,17 @@ void block_bounce(struct block_req *req, uint64_t from,
 int block_allow_unseen(struct block *b, size_t size)
 {
 	return b->opt.bounce ? bounce_open(b->opt.bounce, size) : -EOPNOTSUPP;
+}
+
+bool block_writeback(struct block *b)
+{
+	return b->driver->writeback && !b->closing && b->driver->writeback(b);
+}
+
+void block_on_modified(struct block *b, void (*modified)(void *arg), void *arg)
+{
+	b->modified = b->driver->writeback ? modified : NULL;
+	b->modified_arg = arg;
 }
 
 void block_stop(struct block *b)

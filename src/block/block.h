@@ -93,6 +93,12 @@ struct block_driver {
 	int (*open)(struct block *b);
 	/* Takes one request; it ends in block_complete(), not before return. */
 	void (*submit)(struct block *b, struct block_req *req);
+	/*
+	 * Begins to bring to the image, in the background, what is known of
+	 * answered requests in memory only, and to give back what they let go.
+	 * False: there is no such, or it cannot be. May be NULL.
+	 */
+	bool (*writeback)(struct block *b);
 	/* b->stopping has been set, for the nodes below. May be NULL. */
 	void (*stop)(struct block *b);
 	/* Of a regular file that is the whole image; or -1. May be NULL. */
@@ -131,6 +137,8 @@ struct block_options {
 	uint64_t metadata_cache; /* bytes; 0: the default */
 	bool few_pages; /* the host's page cache has next to no room for it */
 	uint64_t memory; /* bytes for all nodes' tables; 0: the default */
+	/* A modification is answered when all that finds it is stable. */
+	bool write_through;
 	bool probed; /* the format was guessed, not said: trust less */
 	const struct block_chain *chain; /* only while it opens */
 	struct bounce *bounce; /* the caller's; NULL: no request is unseen */
@@ -168,6 +176,8 @@ struct block {
 	/* fault.c's: reading, changing, flushing. */
 	struct log_limit faults[BLOCK_FAULT_EFFECTS][BLOCK_FAULT_CAUSES];
 	bool lost; /* what was written is gone: no flush succeeds any more */
+	void (*modified)(void *arg); /* block_on_modified()'s */
+	void *modified_arg;
 
 	/* block.c's: */
 	unsigned int in_flight;
@@ -195,6 +205,18 @@ int block_close(struct block *b);
 
 /* For block_close(): its flush, the last one, has ended in @result. */
 void block_flushed_last(struct block *b, int result);
+
+/*
+ * What answered requests have left in memory goes to the image, in the
+ * background. True: there is such; to be called again later.
+ */
+bool block_writeback(struct block *b);
+
+/*
+ * @modified is called when a modification is over, if there may be something
+ * for block_writeback() then; NULL: no more.
+ */
+void block_on_modified(struct block *b, void (*modified)(void *arg), void *arg);
 
 /*
  * Nobody waits for answers any more: a DISCARD, ZERO, ALLOCATE, TRUNCATE or

@@ -279,6 +279,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		.queue_depth = 64,
 		.max_write = 1 << 20,
 		.grace = 5,
+		.writeback_interval = 5,
 	};
 	opterr = 0;
 	name = name ? name + 1 : argv[0];

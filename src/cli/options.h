@@ -50,6 +50,7 @@ struct options {
 	uint64_t queue_depth; /* entries a queue */
 	uint64_t max_write; /* bytes */
 	uint64_t grace; /* seconds */
+	uint64_t writeback_interval; /* seconds; 0: before the answer */
 	const char *pidfile;
 	const char *wait; /* of ACTION_WAIT */
 	unsigned int traces; /* enum log_trace */

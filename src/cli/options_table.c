@@ -34,6 +34,10 @@ const struct option_spec options_specs[] = {
 	  "of backing files whose format is not recorded" },
 	{ "metadata-cache", 0, KIND_SIZE, "SIZE", AT(metadata_cache), 65536,
 	  1ULL << 30, "for the tables of a qcow2 image" },
+	{ "writeback-interval", 0, KIND_NUMBER, "SECONDS",
+	  AT(writeback_interval), 0, 3600,
+	  "a qcow2 image has what was answered so long ago, even after\n"
+	  "kill -9 or a loss of power (5; 0: before it is answered)" },
 	{ "growable", 0, KIND_FLAG, NULL, AT(growable), 0, 0,
 	  "a write past the end extends the image" },
 	{ "cache", 0, KIND_CHOICE, "auto|direct|host", AT(cache), 0, 0,

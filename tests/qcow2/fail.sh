@@ -63,6 +63,8 @@ one cluster_size=64k,extended_l2=on smallsnap 'depth=24'
 one cluster_size=1k small 'reads=1 metadata-cache=1k ops=200 flush=2'
 one cluster_size=512,refcount_bits=64 smallraw \
 	'reads=1 metadata-cache=1k depth=32'
+# Each modification waits for a writeback.
+one cluster_size=4k small 'write-through=1 ops=40 max-len=32k'
 # A device, which ends within a cluster.
 one cluster_size=4k small 'resize=6 growable=1 max-size=3M device=100864'
 one cluster_size=64k smallsnap 'device=494080'

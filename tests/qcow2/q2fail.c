@@ -26,7 +26,7 @@ static const char usage[] =
 	"usage: q2fail IMAGE [option=value]...\n"
 	"  seed=1 ops=60 depth=8 cluster=64k points=0 (0: every I/O)\n"
 	"  resize=0 growable=0 max-size=SIZE max-len=SIZE flush=10\n"
-	"  metadata-cache=0 only=I/O format=qcow2 verbose=0\n"
+	"  metadata-cache=0 only=I/O format=qcow2 verbose=0 write-through=0\n"
 	"  device=0 (bytes behind the image; then the files keep their size)\n"
 	"  reads=0 (1: READs below do not fail, so those above must not)\n"
 	"  unseen=30 (percent of READs and WRITEs whose bytes have no address)\n";
@@ -250,6 +250,8 @@ static bool set(struct fail *f, const char *name, uint64_t n)
 		f->ops.max_size = n;
 	else if (!strcmp(name, "max-len"))
 		f->ops.max_len = (uint32_t)n;
+	else if (!strcmp(name, "write-through"))
+		f->open.write_through = n;
 	else if (!strcmp(name, "metadata-cache"))
 		f->open.metadata_cache = n;
 	else if (!strcmp(name, "device"))

@@ -181,11 +181,22 @@ static void fake_submit(struct block *b, struct block_req *req)
 	block_bounce(req, driver.bounce_from, bounced);
 }
 
+static bool fake_writeback(struct block *b)
+{
+	(void)b;
+	driver.asked++;
+	if (!driver.writebacks)
+		return false;
+	driver.writebacks--;
+	return true;
+}
+
 static const struct block_driver fake_driver = {
 	.name = "null",
 	.past_end = true,
 	.open = fake_open,
 	.submit = fake_submit,
+	.writeback = fake_writeback,
 	.close = fake_close,
 };
 

@@ -20,6 +20,8 @@ struct driver {
 	bool hold; /* requests wait for driver_finish() */
 	bool forced[BLOCK_TYPES]; /* requests of a type end with: */
 	int64_t result[BLOCK_TYPES];
+	unsigned int writebacks; /* so many more find something to do */
+	unsigned int asked; /* for a writeback, so often */
 	void (*closing)(struct block *b); /* within its close; may be NULL */
 	bool no_blocks; /* STAT finds none */
 	bool bounce; /* unseen bytes are worked on, from here on: */

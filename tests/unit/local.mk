@@ -48,6 +48,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_sizes.c \
 	tests/unit/test_text.c \
 	tests/unit/test_uring.c \
+	tests/unit/test_writeback.c \
 	tests/unit/test_zero_copy.c \
 	tests/unit/unit.c \
 	tests/unit/wrap.c tests/unit/wrap.h

@@ -255,9 +255,43 @@ static void finish_step(struct qcow2_job *job)
 	block_complete(req, t->result);
 }
 
+/* All that finds what was written is stable, or is not to be. */
+static void stored(struct qcow2_job *job)
+{
+	struct qcow2_task *t = QCOW2_TASK(job);
+
+	if (job->error)
+		t->result = job->error;
+	job->step = finish_step;
+	finish_step(job);
+}
+
+/* A truncation stores the size by itself. */
+static bool is_to_be_stored(const struct qcow2_task *t)
+{
+	const struct qcow2 *q = t->job.q;
+
+	switch (t->req->type) {
+	case BLOCK_WRITE:
+	case BLOCK_DISCARD:
+	case BLOCK_ZERO:
+	case BLOCK_ALLOCATE:
+		return q->b->opt.write_through && t->result >= 0 &&
+		       (qcow2_is_dirty(q) || q->wb.busy);
+	default:
+		return false;
+	}
+}
+
 void qcow2_finish(struct qcow2_task *t, int64_t result)
 {
 	t->result = result;
+	if (is_to_be_stored(t)) {
+		t->job.error = 0;
+		t->job.step = stored;
+		qcow2_writeback(t->job.q, &t->job);
+		return;
+	}
 	t->job.step = finish_step;
 	if (t->submitting)
 		uring_post(t->job.q->b->uring, &t->job.op, 0);

@@ -87,6 +87,19 @@ static void qcow2_submit(struct block *b, struct block_req *req)
 	qcow2_fifo_add(b->state, req);
 }
 
+static bool background_writeback(struct block *b)
+{
+	struct qcow2 *q = b->state;
+	enum qcow2_freer_state freer = q->freer.state;
+
+	if (b->opt.read_only || q->corrupt || q->file->lost || q->data->lost)
+		return false;
+	if (qcow2_is_dirty(q) || (!q->wb.busy && freer == QCOW2_FREER_TAKEN) ||
+	    (q->frees.count && freer == QCOW2_FREER_IDLE))
+		qcow2_writeback(q, NULL);
+	return q->wb.busy || q->frees.count || freer != QCOW2_FREER_IDLE;
+}
+
 /* What is long is long here, or in a backing file that is asked. */
 static void qcow2_stop(struct block *b)
 {
@@ -285,6 +298,7 @@ const struct block_driver block_qcow2 = {
 	.name = "qcow2",
 	.open = qcow2_open,
 	.submit = qcow2_submit,
+	.writeback = background_writeback,
 	.stop = qcow2_stop,
 	.tell_files = qcow2_tell_files,
 	.close = qcow2_close,
