@@ -54,13 +54,23 @@ static bool has_io_uring(void)
 	return !ret;
 }
 
+/*
+ * As the driver sees it. An alignment of 0 is a kernel that offers no direct
+ * I/O on this file, or qemu-user, which hands statx() on without that field.
+ */
 static bool has_direct(void)
 {
 	int direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	struct statx stx;
+	bool has = direct >= 0;
 
+	if (has &&
+	    !statx(direct, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) &&
+	    stx.stx_mask & STATX_DIOALIGN)
+		has = stx.stx_dio_offset_align && stx.stx_dio_mem_align;
 	if (direct >= 0)
 		close(direct);
-	return direct >= 0;
+	return has;
 }
 
 bool image_open(enum image_mode mode, bool growable)

@@ -59,4 +59,6 @@ tests_unit_unit_LDFLAGS = \
 	-Wl,--wrap=read -Wl,--wrap=writev \
 	-Wl,--wrap=pread -Wl,--wrap=preadv2 -Wl,--wrap=pwrite \
 	-Wl,--wrap=fsync -Wl,--wrap=fdatasync \
-	-Wl,--wrap=fallocate -Wl,--wrap=ftruncate
+	-Wl,--wrap=fallocate -Wl,--wrap=ftruncate \
+	-Wl,--wrap=pread64 -Wl,--wrap=preadv64v2 -Wl,--wrap=pwrite64 \
+	-Wl,--wrap=fallocate64 -Wl,--wrap=ftruncate64

@@ -138,6 +138,7 @@ static const struct {
 /* What is to be stable when it is answered is flushed before that. */
 START_TEST(write_through)
 {
+	struct fuse_write_out out;
 	static const struct {
 		uint32_t flags, write_flags;
 		bool flush;
@@ -176,8 +177,8 @@ START_TEST(write_through)
 		ck_assert_int_eq(fake_find(f, unique)->error, 0);
 		ck_assert_uint_eq(fake_find(f, unique)->len,
 				  sizeof(struct fuse_write_out));
-		ck_assert_uint_eq(*fake_find(f, unique)->data, 0);
-		ck_assert_uint_eq(fake_find(f, unique)->data[1], 2);
+		memcpy(&out, fake_find(f, unique)->data, sizeof(out));
+		ck_assert_uint_eq(out.size, 512);
 	}
 	/* What could not be made stable is not said to be. */
 	driver.hold = false;

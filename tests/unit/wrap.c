@@ -63,10 +63,31 @@ static int fails(enum wrap_call call, size_t *len)
 	return 0;
 }
 
-#define WRAP(type, name, ...)            \
-	type __real_##name(__VA_ARGS__); \
-	type __wrap_##name(__VA_ARGS__); \
-	type __wrap_##name(__VA_ARGS__)
+/*
+ * With 32-bit addresses and large files glibc calls other functions than the
+ * source says.
+ */
+#if defined(__GLIBC__) && !defined(__LP64__) && _FILE_OFFSET_BITS == 64
+#define PREAD pread64
+#define PREADV2 preadv64v2
+#define PWRITE pwrite64
+#define FALLOCATE fallocate64
+#define FTRUNCATE ftruncate64
+#else
+#define PREAD pread
+#define PREADV2 preadv2
+#define PWRITE pwrite
+#define FALLOCATE fallocate
+#define FTRUNCATE ftruncate
+#endif
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define REAL(name) JOIN(__real_, name)
+#define WRAP(type, name, ...)                 \
+	type REAL(name)(__VA_ARGS__);         \
+	type JOIN(__wrap_, name)(__VA_ARGS__); \
+	type JOIN(__wrap_, name)(__VA_ARGS__)
 
 WRAP(ssize_t, read, int fd, void *buf, size_t len)
 {
@@ -78,12 +99,12 @@ WRAP(ssize_t, writev, int fd, const struct iovec *iov, int n)
 	return fails(WRAP_WRITEV, NULL) ? -1 : __real_writev(fd, iov, n);
 }
 
-WRAP(ssize_t, pread, int fd, void *buf, size_t len, off_t at)
+WRAP(ssize_t, PREAD, int fd, void *buf, size_t len, off_t at)
 {
-	return fails(WRAP_PREAD, &len) ? -1 : __real_pread(fd, buf, len, at);
+	return fails(WRAP_PREAD, &len) ? -1 : REAL(PREAD)(fd, buf, len, at);
 }
 
-WRAP(ssize_t, preadv2, int fd, const struct iovec *iov, int n, off_t at,
+WRAP(ssize_t, PREADV2, int fd, const struct iovec *iov, int n, off_t at,
      int flags)
 {
 	struct iovec one = *iov;
@@ -91,12 +112,12 @@ WRAP(ssize_t, preadv2, int fd, const struct iovec *iov, int n, off_t at,
 	rules[WRAP_PREADV2].flags = flags;
 	if (fails(WRAP_PREADV2, &one.iov_len))
 		return -1;
-	return __real_preadv2(fd, n == 1 ? &one : iov, n, at, flags);
+	return REAL(PREADV2)(fd, n == 1 ? &one : iov, n, at, flags);
 }
 
-WRAP(ssize_t, pwrite, int fd, const void *buf, size_t len, off_t at)
+WRAP(ssize_t, PWRITE, int fd, const void *buf, size_t len, off_t at)
 {
-	return fails(WRAP_PWRITE, &len) ? -1 : __real_pwrite(fd, buf, len, at);
+	return fails(WRAP_PWRITE, &len) ? -1 : REAL(PWRITE)(fd, buf, len, at);
 }
 
 WRAP(int, fsync, int fd)
@@ -109,15 +130,15 @@ WRAP(int, fdatasync, int fd)
 	return fails(WRAP_FDATASYNC, NULL) ? -1 : __real_fdatasync(fd);
 }
 
-WRAP(int, fallocate, int fd, int mode, off_t at, off_t len)
+WRAP(int, FALLOCATE, int fd, int mode, off_t at, off_t len)
 {
 	rules[WRAP_FALLOCATE].flags = mode;
 	if (fails(WRAP_FALLOCATE, NULL))
 		return -1;
-	return __real_fallocate(fd, mode, at, len);
+	return REAL(FALLOCATE)(fd, mode, at, len);
 }
 
-WRAP(int, ftruncate, int fd, off_t len)
+WRAP(int, FTRUNCATE, int fd, off_t len)
 {
-	return fails(WRAP_FTRUNCATE, NULL) ? -1 : __real_ftruncate(fd, len);
+	return fails(WRAP_FTRUNCATE, NULL) ? -1 : REAL(FTRUNCATE)(fd, len);
 }
