@@ -23,7 +23,6 @@
 #include "fuse/session.h"
 #include "loop/log.h"
 
-#define PAGE 4096u
 /* Where a request begins, before the page its data begins. */
 #define HEAD (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
 /* Requests read in one go before other events get their turn. */
@@ -32,7 +31,7 @@
 struct dev_request {
 	struct fuse_request req;
 	struct dev_request *next_free;
-	uint8_t *buf; /* buf_size bytes; the request at PAGE - HEAD */
+	uint8_t *buf; /* buf_size bytes; the request at page - HEAD */
 	struct dev *dev;
 };
 
@@ -44,7 +43,8 @@ struct dev {
 	struct dev_request *requests;
 	struct dev_request *free;
 	uint8_t *memory;
-	size_t buf_size;
+	size_t page; /* the system's */
+	size_t buf_size; /* whole pages */
 };
 
 static void give_back(struct dev_request *dr)
@@ -104,7 +104,7 @@ static const struct fuse_transport dev_transport = {
 static void handle(struct dev_request *dr, size_t n)
 {
 	struct fuse_request *req = &dr->req;
-	uint8_t *head = dr->buf + PAGE - HEAD;
+	uint8_t *head = dr->buf + dr->dev->page - HEAD;
 	struct fuse_in_header in;
 
 	memcpy(&in, head, sizeof(in));
@@ -133,8 +133,8 @@ static void handle(struct dev_request *dr, size_t n)
 static bool read_one(struct dev *d)
 {
 	struct dev_request *dr = d->free;
-	uint8_t *at = dr->buf + PAGE - HEAD;
-	ssize_t n = read(d->session->fd, at, d->buf_size - (PAGE - HEAD));
+	uint8_t *at = dr->buf + d->page - HEAD;
+	ssize_t n = read(d->session->fd, at, d->buf_size - (d->page - HEAD));
 
 	if (n >= (ssize_t)sizeof(struct fuse_in_header)) {
 		d->free = dr->next_free;
@@ -186,9 +186,10 @@ struct dev *dev_new(struct session *s)
 	d->session = s;
 	d->stopped = true;
 	d->n = s->cfg.queue_depth;
-	d->buf_size = PAGE + (s->cfg.max_write > FUSE_MIN_PAYLOAD ?
-				      s->cfg.max_write :
-				      FUSE_MIN_PAYLOAD);
+	d->page = memory_page();
+	d->buf_size = s->cfg.max_write > FUSE_MIN_PAYLOAD ? s->cfg.max_write :
+							    FUSE_MIN_PAYLOAD;
+	d->buf_size = d->page + ((d->buf_size + d->page - 1) & ~(d->page - 1));
 	d->requests = calloc(d->n, sizeof(*d->requests));
 	d->memory = memory_map(d->n, d->buf_size);
 	if (!d->requests || !d->memory)

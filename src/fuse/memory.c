@@ -6,7 +6,9 @@
  */
 #include "config.h"
 
+#include <stdint.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "fuse/memory.h"
 
@@ -32,7 +34,18 @@ void memory_unmap(void *addr, size_t size)
 		munmap(addr, size);
 }
 
+size_t memory_page(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The kernel rounds up: what is next to it could be in use. */
 void memory_drop(void *addr, size_t size)
 {
-	madvise(addr, size, MADV_DONTNEED);
+	uintptr_t mask = memory_page() - 1;
+	uintptr_t from = ((uintptr_t)addr + mask) & ~mask;
+	uintptr_t to = ((uintptr_t)addr + size) & ~mask;
+
+	if (from < to)
+		madvise((void *)from, to - from, MADV_DONTNEED);
 }

@@ -11,7 +11,10 @@
 void *memory_map(size_t n, size_t size);
 void memory_unmap(void *addr, size_t size);
 
-/* Gives the pages back; they read as zeros again. */
+/* Bytes of one of the system's pages. */
+size_t memory_page(void);
+
+/* Gives whole pages within it back; they read as zeros again. */
 void memory_drop(void *addr, size_t size);
 
 #endif

@@ -56,6 +56,7 @@ tests_unit_unit_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_unit_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_unit_LDADD = librawfuse.a $(CHECK_LIBS) $(URING_LIBS) $(EV_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)
 tests_unit_unit_LDFLAGS = \
+	-Wl,--wrap=sysconf -Wl,--wrap=mmap -Wl,--wrap=madvise \
 	-Wl,--wrap=read -Wl,--wrap=writev \
 	-Wl,--wrap=pread -Wl,--wrap=preadv2 -Wl,--wrap=pwrite \
 	-Wl,--wrap=fsync -Wl,--wrap=fdatasync \

@@ -134,6 +134,43 @@ START_TEST(trim_spares_pending)
 }
 END_TEST
 
+/*
+ * And so where the system's pages are larger: the kernel rounds up what is to
+ * be given back, and behind it lies what is in flight.
+ */
+static const size_t pages[] = { 16384, 65536 };
+
+START_TEST(trim_large_pages)
+{
+	struct fake_config cfg = fake_config();
+	unsigned int i;
+
+	fake_free(f);
+	wrap_page(pages[_i]);
+	cfg.session.io_uring = URING_OFF;
+	f = fake_new(&cfg);
+	driver.hold = true;
+	for (i = 0; i < FAKE_DEPTH; i++)
+		send_read(i * 4096);
+	fake_run(f);
+	ck_assert_uint_eq(driver.held_n, FAKE_DEPTH);
+	driver_finish(0);
+	fake_run(f);
+	for (i = 0; i < driver.held_n; i++)
+		memset(driver.held[i]->buf, 'b', 4096);
+	dev_trim(f->session->dev);
+	wrap_page(0);
+	for (i = 0; i < driver.held_n; i++) {
+		uint8_t *busy = driver.held[i]->buf;
+
+		ck_assert_uint_eq(busy[0], 'b');
+		ck_assert_uint_eq(busy[4095], 'b');
+	}
+	driver_finish_all();
+	fake_run(f);
+}
+END_TEST
+
 /* A read(2) that fails in passing: the channel lives on. */
 static const int passing[] = { EINTR, EAGAIN, ENOENT };
 
@@ -294,6 +331,7 @@ Suite *suite_dev(void)
 	tcase_add_loop_test(tc, silent_requests, FUSE_INTERRUPT,
 			    FUSE_INTERRUPT + 1);
 	tcase_add_test(tc, trim_spares_pending);
+	tcase_add_loop_test(tc, trim_large_pages, 0, COUNT(pages));
 	tcase_add_loop_test(tc, read_fails_for_now, 0, COUNT(passing));
 	tcase_add_loop_test(tc, read_says_end, 0, COUNT(ends));
 	tcase_add_loop_test(tc, write_says_end, 0, COUNT(ends));

@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <stdint.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "wrap.h"
 
@@ -88,6 +91,42 @@ static int fails(enum wrap_call call, size_t *len)
 	type REAL(name)(__VA_ARGS__);         \
 	type JOIN(__wrap_, name)(__VA_ARGS__); \
 	type JOIN(__wrap_, name)(__VA_ARGS__)
+
+static size_t page;
+
+void wrap_page(size_t size)
+{
+	page = size;
+}
+
+WRAP(long, sysconf, int name)
+{
+	return name == _SC_PAGESIZE && page ? (long)page :
+					      __real_sysconf(name);
+}
+
+/* What is mapped too much for the alignment stays. */
+WRAP(void *, mmap, void *addr, size_t len, int prot, int flags, int fd, off_t at)
+{
+	uintptr_t p;
+
+	if (!page)
+		return __real_mmap(addr, len, prot, flags, fd, at);
+	p = (uintptr_t)__real_mmap(addr, len + page, prot, flags, fd, at);
+	return (void *)((p + page - 1) & ~(page - 1));
+}
+
+/* As the kernel does: pages must begin, and are whole. */
+WRAP(int, madvise, void *addr, size_t len, int advice)
+{
+	if (page && (uintptr_t)addr & (page - 1)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (page)
+		len = (len + page - 1) & ~(page - 1);
+	return __real_madvise(addr, len, advice);
+}
 
 WRAP(ssize_t, read, int fd, void *buf, size_t len)
 {

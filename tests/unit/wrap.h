@@ -32,6 +32,12 @@ unsigned int wrap_count(enum wrap_call call);
 /* The flags or mode of the last PREADV2 or FALLOCATE. */
 int wrap_flags(enum wrap_call call);
 
+/*
+ * Pages of @size bytes from now on (a power of two; 0: the system's), for
+ * sysconf(), mmap() and madvise().
+ */
+void wrap_page(size_t size);
+
 /* Forgets all rules and counts. */
 void wrap_reset(void);
 
