@@ -116,7 +116,6 @@ static int serve(struct server *srv, struct block *b)
 	const struct options *o = srv->options;
 	struct mount_options mo = {
 		.path = o->mountpoint,
-		.read_only = b->opt.read_only,
 		.flags = o->mount_flags,
 		.others = o->allow_other,
 		.security = o->security,

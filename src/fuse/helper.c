@@ -64,8 +64,7 @@ static char *build_options(const struct mount_options *opt, bool others)
 		return NULL;
 	}
 	to += sprintf(to,
-		      "subtype=rawfuse,default_permissions%s%s%s%s%s,fsname=",
-		      opt->read_only ? ",ro" : "",
+		      "subtype=rawfuse,default_permissions%s%s%s%s,fsname=",
 		      opt->flags & MS_NOEXEC ? ",noexec" : "",
 		      opt->flags & MS_NOATIME ? ",noatime" : "",
 		      others ? ",allow_other" : "", security);

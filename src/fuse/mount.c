@@ -180,8 +180,6 @@ static int try_mount(struct mount *m, const struct mount_options *opt,
 	char *security = mount_security(opt), *data, target[32];
 	int ret = -ENOMEM;
 
-	if (opt->read_only)
-		flags |= MS_RDONLY;
 	if (!security ||
 	    asprintf(
 		    &data,

@@ -23,7 +23,6 @@ char *mount_security(const struct mount_options *opt);
 struct mount_options {
 	const char *source; /* what mount(8) shows */
 	const char *path; /* of the mountpoint, as given */
-	bool read_only;
 	unsigned long flags; /* MS_*, of mount(2) */
 	enum mount_others others;
 	const char *const *security; /* MOUNT_SECURITY, or less and a NULL */

@@ -76,6 +76,17 @@ read_only_modes() {
 	mount_rawfuse -r --allow-other=on "$image" "$file"
 	expect 400 stat -c %a "$file"
 	expect EACCES as $USER1 "$helpers/fileop" -r "$file" open
+	# It can be opened to others, for reading.
+	succeed chmod 444 "$file"
+	succeed as $USER1 cmp "$image" "$file"
+	expect EACCES as $USER1 "$helpers/fileop" "$file" open
+	succeed chmod 555 "$file"
+	chmod 644 "$file" 2>"$dir/err" && fail "chmod 644 on a read-only export"
+	grep -q 'Read-only file system' "$dir/err" || fail "chmod said: $(<"$dir/err")"
+	succeed chown $USER1 "$file"
+	expect EROFS fileop "$file" open
+	expect EROFS fileop "$file" cut 0
+	expect 555 stat -c %a "$file"
 	unmount_rawfuse "$file"
 }
 
