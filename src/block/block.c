@@ -67,6 +67,11 @@ static bool is_modification(const struct block_req *req)
 	}
 }
 
+static bool is_seek(const struct block_req *req)
+{
+	return req->type == BLOCK_SEEK_DATA || req->type == BLOCK_SEEK_HOLE;
+}
+
 static void list_append(struct block_list *list, struct block_req *req)
 {
 	req->next = NULL;
@@ -181,6 +186,8 @@ static int check(const struct block *b, struct block_req *req)
 
 	if (b->closing && req->type != BLOCK_FLUSH)
 		return -ESHUTDOWN;
+	if (is_seek(req) && req->offset > INT64_MAX)
+		return -ENXIO; /* a file offset below zero */
 	if (req->type >= BLOCK_TYPES || req->offset > INT64_MAX ||
 	    req->length > INT64_MAX - req->offset)
 		return -EINVAL;
@@ -206,6 +213,11 @@ static int check(const struct block *b, struct block_req *req)
 						       req->type ==
 							       BLOCK_ALLOCATE)))
 			return 1;
+		/* Past the end it may be written some day, but not reserved. */
+		if (keep_size && b->opt.growable &&
+		    req->type == BLOCK_ALLOCATE &&
+		    req->offset + req->length > b->size)
+			return -EOPNOTSUPP;
 		if (keep_size)
 			return clamp(b, req,
 				     req->type == BLOCK_ZERO ? 0 : -ENOSPC);
@@ -399,6 +411,11 @@ void block_stop(struct block *b)
 void block_trim(struct block *b)
 {
 	bounce_trim(b->opt.bounce);
+}
+
+bool block_room(struct block *b, uint64_t *bytes)
+{
+	return b->driver->room && b->driver->room(b, bytes);
 }
 
 int block_backing_fd(struct block *b)

@@ -101,6 +101,8 @@ struct block_driver {
 	bool (*writeback)(struct block *b);
 	/* b->stopping has been set, for the nodes below. May be NULL. */
 	void (*stop)(struct block *b);
+	/* Bytes that it can grow by; false: unknown. May be NULL. */
+	bool (*room)(struct block *b, uint64_t *bytes);
 	/* Of a regular file that is the whole image; or -1. May be NULL. */
 	int (*backing_fd)(struct block *b);
 	/* Logs which other files the image uses. May be NULL. */
@@ -263,6 +265,9 @@ int64_t block_run(struct block *b, struct block_req *req);
 int block_pread(struct block *b, void *buf, uint64_t len, uint64_t offset);
 int block_pwrite(struct block *b, const void *buf, uint64_t len,
 		 uint64_t offset);
+
+/* How many bytes its file system has for it to grow; false: unknown. */
+bool block_room(struct block *b, uint64_t *bytes);
 
 /* The descriptor of a regular file that is the whole image; or -1. */
 int block_backing_fd(struct block *b);

@@ -24,7 +24,9 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -166,6 +168,21 @@ static void plain_done(struct op *op, int res, unsigned int flags)
 		block_complete(req, res < 0 ? failed(req, res) : 0);
 }
 
+/* It may have been made larger from outside; smaller is an error of a READ. */
+static void look_for_growth(struct raw *raw, const struct statx *stx)
+{
+	struct block *b = raw->block;
+	uint64_t bytes = stx->stx_size;
+
+	/* The node above knows what it has in there. */
+	if (b->opt.below)
+		return;
+	if (raw->device && ioctl(raw->host_fd, BLKGETSIZE64, &bytes))
+		return;
+	if (bytes > b->size && bytes <= INT64_MAX)
+		b->size = bytes;
+}
+
 /* A device has its storage. */
 static void stat_done(struct op *op, int res, unsigned int flags)
 {
@@ -173,6 +190,8 @@ static void stat_done(struct op *op, int res, unsigned int flags)
 	struct raw *raw = req->block->state;
 	struct statx *stx = req->buf;
 
+	if (res >= 0)
+		look_for_growth(raw, stx);
 	if (res >= 0 && raw->device)
 		stx->stx_blocks = req->block->size / 512;
 	plain_done(op, res, flags);
@@ -353,6 +372,21 @@ static int raw_close(struct block *b)
 	return ret;
 }
 
+/* The ring has no statfs; on a local file system this looks at counters. */
+static bool raw_room(struct block *b, uint64_t *bytes)
+{
+	struct raw *raw = b->state;
+	struct statvfs fs;
+
+	if (raw->device || fstatvfs(raw->host_fd, &fs))
+		return false;
+	/* As many as one number can say. */
+	if (__builtin_mul_overflow((uint64_t)fs.f_bavail,
+				   (uint64_t)fs.f_frsize, bytes))
+		*bytes = INT64_MAX;
+	return true;
+}
+
 static int raw_backing_fd(struct block *b)
 {
 	struct raw *raw = b->state;
@@ -365,6 +399,7 @@ const struct block_driver block_raw = {
 	.past_end = true,
 	.open = raw_open,
 	.submit = raw_submit,
+	.room = raw_room,
 	.backing_fd = raw_backing_fd,
 	.close = raw_close,
 };

@@ -95,6 +95,19 @@ static void look_for_writes(struct session_attr *set, const struct statx *stx)
 	set->has_image_mtime = true;
 }
 
+/*
+ * The image may have grown from outside. With its writeback cache the kernel
+ * takes the size of a file from no GETATTR.
+ */
+static void note_size(struct session *s)
+{
+	bool grown = s->seen_size && s->block->size > s->seen_size;
+
+	s->seen_size = s->block->size;
+	if (grown && s->writeback && !s->block->opt.growable && s->on_size)
+		s->on_size(s);
+}
+
 /* The attributes that a STAT has found; false if it failed. */
 static bool found(struct block_req *io, struct fuse_attr_out *out)
 {
@@ -107,6 +120,7 @@ static bool found(struct block_req *io, struct fuse_attr_out *out)
 	if (req->session->backing_id)
 		look_for_writes(&req->session->attr, io->buf);
 	fill(req->session, io->buf, &out->attr);
+	note_size(req->session);
 	return true;
 }
 
@@ -198,6 +212,7 @@ static void resized(struct block_req *io)
 		return;
 	}
 	apply(req->session, req->in);
+	req->session->seen_size = req->session->block->size;
 	attr_handle_get(req);
 }
 

@@ -19,17 +19,36 @@
 #include "fuse/session.h"
 #include "loop/log.h"
 
+#define STATFS_BLOCK 4096u
+
 struct operation {
 	const char *name;
 	uint16_t in_size; /* bytes of the fixed first argument */
 	void (*handle)(struct fuse_request *req);
 };
 
+/* Some answers tell what is not offered, or not there, and no more. */
+static bool is_error(const struct fuse_request *req, int error)
+{
+	switch (error) {
+	case 0:
+	case -ENOSYS:
+	case -EOPNOTSUPP:
+		return false;
+	case -ENXIO: /* no data from here on */
+		return req->opcode != FUSE_LSEEK;
+	case -ENOENT: /* the root is a file */
+		return req->opcode != FUSE_LOOKUP;
+	default:
+		return true;
+	}
+}
+
 void ops_answer(struct fuse_request *req, int error, size_t len)
 {
 	struct session *s = req->session;
 
-	s->stats.errors += error != 0;
+	s->stats.errors += is_error(req, error);
 	log_trace(TRACE_FUSE, "fuse: %llu %s: %d, %zu bytes",
 		  (unsigned long long)req->unique, ops_name(req->opcode),
 		  error, len);
@@ -329,15 +348,30 @@ static void handle_release(struct fuse_request *req)
 	ops_answer(req, 0, 0);
 }
 
+/*
+ * Room is what can be written. All of a disk of fixed size can: it is never
+ * full, whatever it holds, and nobody should be alarmed. One that can grow has
+ * what it is and what its file system has left.
+ */
 static void handle_statfs(struct fuse_request *req)
 {
+	struct block *b = req->session->block;
+	uint64_t blocks = b->size / STATFS_BLOCK + !!(b->size % STATFS_BLOCK);
 	struct fuse_statfs_out out = {
-		.blocks = req->session->block->size / 4096,
+		.blocks = blocks,
+		.bfree = blocks,
 		.files = 1,
-		.bsize = 4096,
-		.frsize = 4096,
+		.bsize = STATFS_BLOCK,
+		.frsize = STATFS_BLOCK,
 		.namelen = 255,
 	};
+	uint64_t left;
+
+	if (b->opt.growable && block_room(b, &left)) {
+		out.bfree = left / STATFS_BLOCK;
+		out.blocks = blocks + out.bfree;
+	}
+	out.bavail = out.bfree;
 
 	memcpy(req->payload, &out, sizeof(out));
 	ops_answer(req, 0, sizeof(out));

@@ -60,6 +60,7 @@ struct session {
 	struct ring *ring; /* NULL without io_uring */
 
 	struct session_attr attr;
+	uint64_t seen_size; /* of the image, at the last look */
 	uint64_t data_end; /* all behind it is zeros; UINT64_MAX: unknown */
 	uint32_t minor; /* negotiated ABI; 0 before INIT */
 	bool bufpools; /* the kernel has buffer pools */

@@ -219,6 +219,63 @@ write_through() {
 	rm "$dir/disk.qcow2" "$dir/copy.qcow2"
 }
 
+used() { df --output=pcent "$file" | tail -n 1 | tr -d ' '; }
+free_bytes() { df -B 1 --output=avail "$1" | tail -n 1 | tr -d ' '; }
+
+# What df tells is what can be written: nobody is alarmed by a disk in use.
+free_space() {
+	local ours theirs
+	make_image disk.img 10000001
+	mount_rawfuse "$image" "$file"
+	expect 0% used
+	(($(free_bytes "$file") >= 10000001)) || fail "df: $(df "$file")"
+	unmount_rawfuse "$file"
+	# The room that a growable one has is its file system's, give or take
+	# what others do there.
+	mount_rawfuse --growable "$image" "$file"
+	theirs=$(free_bytes "$dir")
+	ours=$(free_bytes "$file")
+	((ours > theirs / 2 && ours < theirs * 2)) ||
+		fail "df: $ours of $theirs"
+	unmount_rawfuse "$file"
+}
+
+odd_answers() {
+	make_image disk.img 1M
+	mount_rawfuse "$image" "$file"
+	expect ENXIO fileop "$file" data -1
+	expect ENXIO fileop "$file" hole -5
+	unmount_rawfuse "$file"
+	have_tool qemu-img || return 0
+	rm -f "$dir/disk.qcow2"
+	qemu-img create -q -f qcow2 "$dir/disk.qcow2" 1M
+	mount_rawfuse --growable "$dir/disk.qcow2" "$file"
+	expect EOPNOTSUPP fileop "$file" keep 1048576 65536
+	expect EOPNOTSUPP fileop "$file" keep 1000000 65536
+	expect 0 fileop "$file" keep 0 1048576
+	expect 1048576 fileop "$file" size
+	unmount_rawfuse "$file"
+	rm "$dir/disk.qcow2"
+}
+
+# The image is made larger by somebody else: the next look finds it.
+grows_outside() {
+	local mode
+	for mode in "" --writeback-cache; do
+		make_image disk.img 1000001
+		# shellcheck disable=SC2086
+		mount_rawfuse $mode "$image" "$file"
+		expect ENOSPC fileop -d "$file" pwrite 2000000 5
+		truncate -s 3000000 "$image"
+		size_is() { [[ $(stat -c %s "$file") == 3000000 ]]; }
+		wait_until "the size is seen" size_is
+		expect 5 fileop -d "$file" pwrite 2000000 5 9
+		expect yes fileop "$file" is 2000000 5 9
+		unmount_rawfuse "$file"
+		expect 3000000 stat -c %s "$image"
+	done
+}
+
 growable() {
 	: >"$image"
 	mount_rawfuse --growable "$image" "$file"
@@ -415,6 +472,9 @@ each_transport read_only
 each_transport not_growable
 each_transport o_trunc
 each_transport write_through
+each_transport free_space
+each_transport odd_answers
+each_transport grows_outside
 each_transport growable
 each_transport holes
 each_transport null_driver

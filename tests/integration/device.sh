@@ -6,6 +6,8 @@ copy=$dir/copy
 file=$dir/disk.raw
 loop=
 
+size_is() { [[ $(stat -c %s "$file") == "$1" ]]; }
+
 # The device's contents, past its page cache.
 compare() {
 	blockdev --flushbufs "$loop"
@@ -70,6 +72,13 @@ one() {
 	succeed cmp "$copy" "$file"
 	"$helpers/model" neighbours -s 5 -n 60 "$file" "$copy" ||
 		fail "neighbours on a device"
+	# The device grows.
+	truncate -s 8M "$backing"
+	succeed losetup -c "$loop"
+	wait_until "its new size is seen" size_is 8388608
+	expect 10 fileop "$file" pwrite 8388598 10 9
+	truncate -s 8M "$copy"
+	fileop "$copy" pwrite 8388598 10 9 >/dev/null
 	unmount_rawfuse "$file"
 	compare "after umount"
 	losetup -d "$loop"

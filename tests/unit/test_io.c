@@ -374,6 +374,29 @@ static int64_t do_seek(enum fake_way way, uint64_t offset, uint32_t whence)
 	return (int64_t)out.offset;
 }
 
+/* What is not offered, or not there, is no error to be counted. */
+START_TEST(counts_errors)
+{
+	struct fuse_lseek_in in = { .whence = SEEK_DATA };
+
+	driver.forced[BLOCK_SEEK_DATA] = true;
+	driver.result[BLOCK_SEEK_DATA] = -ENXIO;
+	ck_assert_int_eq(fake_ask(f, _i, FUSE_GETXATTR, NULL, 8)->error,
+			 -ENOSYS);
+	ck_assert_int_eq(fake_ask(f, _i, FUSE_LSEEK, &in, sizeof(in))->error,
+			 -ENXIO);
+	ck_assert_int_eq(do_fallocate(_i, FALLOC_FL_COLLAPSE_RANGE, 0, 4096),
+			 -EOPNOTSUPP);
+	ck_assert_int_eq(fake_ask(f, _i, FUSE_LOOKUP, NULL, 0)->error, -ENOENT);
+	ck_assert_uint_eq(f->session->stats.errors, 0);
+	driver.result[BLOCK_SEEK_DATA] = -EIO;
+	ck_assert_int_eq(fake_ask(f, _i, FUSE_LSEEK, &in, sizeof(in))->error,
+			 -EIO);
+	ck_assert_int_eq(do_write(_i, SIZE, 1), -ENOSPC);
+	ck_assert_uint_eq(f->session->stats.errors, 2);
+}
+END_TEST
+
 START_TEST(seeks)
 {
 	static const uint32_t nonsense[] = { SEEK_SET, SEEK_CUR,   SEEK_END,  5,
@@ -390,8 +413,8 @@ START_TEST(seeks)
 	ck_assert_int_eq(do_seek(_i, SIZE, SEEK_DATA), -ENXIO);
 	ck_assert_int_eq(do_seek(_i, SIZE, SEEK_HOLE), -ENXIO);
 	ck_assert_int_eq(do_seek(_i, TOP - 1, SEEK_HOLE), -ENXIO);
-	ck_assert_int_eq(do_seek(_i, TOP, SEEK_DATA), -EINVAL);
-	ck_assert_int_eq(do_seek(_i, -1ULL, SEEK_HOLE), -EINVAL);
+	ck_assert_int_eq(do_seek(_i, TOP, SEEK_DATA), -ENXIO);
+	ck_assert_int_eq(do_seek(_i, -1ULL, SEEK_HOLE), -ENXIO);
 	driver.forced[BLOCK_SEEK_DATA] = true;
 	driver.result[BLOCK_SEEK_DATA] = INT64_MAX;
 	ck_assert_int_eq(do_seek(_i, 0, SEEK_DATA), INT64_MAX);
@@ -407,6 +430,7 @@ Suite *suite_io(void)
 	tcase_add_loop_test(tc, read_bytes, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, write_bytes, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, write_through, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, counts_errors, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, at_the_end, 0, COUNT(ends) * FAKE_WAYS);
 	tcase_add_loop_test(tc, grows, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, read_only, 0, FAKE_WAYS);

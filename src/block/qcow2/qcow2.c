@@ -294,12 +294,20 @@ static int qcow2_close(struct block *b)
 	return ret ? ret : err;
 }
 
+static bool qcow2_room(struct block *b, uint64_t *bytes)
+{
+	struct qcow2 *q = b->state;
+
+	return block_room(q->data, bytes);
+}
+
 const struct block_driver block_qcow2 = {
 	.name = "qcow2",
 	.open = qcow2_open,
 	.submit = qcow2_submit,
 	.writeback = background_writeback,
 	.stop = qcow2_stop,
+	.room = qcow2_room,
 	.tell_files = qcow2_tell_files,
 	.close = qcow2_close,
 };
