@@ -125,7 +125,7 @@ unprivileged() {
 	expect yes fileop "$theirs/disk.img" is 100 3 7
 	# SIGTERM: it unmounts by itself.
 	start_theirs -r "$theirs/disk.img" "$theirs/disk.raw"
-	expect EROFS as $USER1 "$helpers/fileop" "$theirs/disk.raw" pwrite 0 1
+	expect EACCES as $USER1 "$helpers/fileop" "$theirs/disk.raw" pwrite 0 1
 	kill "$daemon"
 	wait_until "it has ended" is_gone "$daemon"
 	succeed wait "$daemon"
