@@ -20,6 +20,7 @@ integration_tests = \
 	tests/integration/fio.sh \
 	tests/integration/foreign.sh \
 	tests/integration/fs.sh \
+	tests/integration/interval.sh \
 	tests/integration/locks.sh \
 	tests/integration/memory.sh \
 	tests/integration/model.sh \

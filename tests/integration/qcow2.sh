@@ -386,97 +386,6 @@ term() {
 	unmount_rawfuse "$file"
 }
 
-image_blocks() { stat -c %b "$image"; }
-grew_by() { (($(image_blocks) - $1 > 8192)); }
-
-# An allocation that would take minutes and fill the disk ends with the mount.
-long_work() {
-	local before caller
-	rm -f "$image"
-	create -o cluster_size=64k "$image" 60G
-	mount_rawfuse --grace=0 "$image" "$file"
-	before=$(image_blocks)
-	fallocate -l 60G "$file" >"$dir/caller" 2>&1 {machine_lock}<&- &
-	caller=$!
-	wait_until "it allocates" grew_by "$before"
-	kill "$daemon"
-	wait_daemon 0
-	wait_until "its caller has ended" is_gone "$caller"
-	wait "$caller" && fail "fallocate succeeded: $(<"$dir/caller")"
-	no_mounts || fail "SIGTERM left a mount"
-	(($(image_blocks) < 40 << 20 << 1)) || fail "it went on to the end"
-	check_log 'still open|busy'
-	check "$image" 0
-	rm "$image"
-}
-
-# start_writer: writes 1 MiB of Z, and keeps the file open: closing flushes it.
-start_writer() {
-	rm -f "$dir/fifo"
-	mkfifo "$dir/fifo"
-	dd of="$file" bs=64k oflag=direct conv=notrunc iflag=fullblock \
-		<"$dir/fifo" >"$dir/caller" 2>&1 {machine_lock}<&- &
-	writer=$!
-	exec {feed}>"$dir/fifo"
-	head -c 1M /dev/zero | tr '\0' Z >&"$feed"
-}
-
-writer_ended() {
-	exec {feed}>&-
-	wait_until "the writer has ended" is_gone "$writer"
-	wait "$writer" 2>/dev/null
-}
-
-# Whoever looks at the image finds what was written.
-is_in_image() {
-	qemu-io -U -r -f qcow2 -c "read -P 0x5a 0 1M" "$image" >"$dir/io" 2>&1 &&
-		! grep -q failed "$dir/io"
-}
-
-is_answered() {
-	report
-	grep -q ' written=1048576 ' "$dir/report"
-}
-
-# survives_kill INTERVAL CONDITION: nobody flushes; once CONDITION is met the
-# daemon is killed, and all is there.
-survives_kill() {
-	rm -f "$image"
-	create -o cluster_size=64k "$image" 8M
-	mount_rawfuse --writeback-interval="$1" "$image" "$file"
-	start_writer
-	wait_until "$2" "$2"
-	kill -9 "$daemon"
-	wait "$daemon" 2>/dev/null
-	writer_ended
-	succeed umount "$file"
-	check "$image" 0 3
-	is_in_image || fail "interval $1: it is not in the image: $(<"$dir/io")"
-}
-
-interval() {
-	survives_kill 1 is_in_image
-	survives_kill 0 is_answered
-}
-
-is_given_back() { (($(image_blocks) < $1 / 4)); }
-
-# A discard by a file system gives storage back, though nobody flushes.
-trim() {
-	local before loop
-	rm -f "$image"
-	create -o cluster_size=64k "$image" 64M
-	succeed qemu-io -f qcow2 -c "write -P 7 0 64M" "$image"
-	mount_rawfuse --writeback-interval=1 "$image" "$file"
-	before=$(image_blocks)
-	loop=$(losetup -f --show "$file") || fail "no loop device"
-	succeed blkdiscard "$loop"
-	wait_until "the image is small" is_given_back "$before"
-	succeed losetup -d "$loop"
-	unmount_rawfuse "$file"
-	check "$image" 0
-}
-
 # Small clusters: tables of all kinds are made, and move, all the time.
 deaths() {
 	kills "${QCOW2_KILLS:-25}"
@@ -484,7 +393,7 @@ deaths() {
 	term 1
 }
 
-require_tool qemu-img qemu-io fio cmp diff fallocate
+require_tool qemu-img fio cmp diff
 each_transport fio_verify
 if ! have_tool mkfs.ext4 || ! grep -qw ext4 /proc/filesystems; then
 	skip_part "no ext4"
@@ -492,13 +401,7 @@ elif ! losetup --find >/dev/null 2>&1; then
 	skip_part "no loop device"
 else
 	each_transport filesystem
-	if have_tool blkdiscard; then
-		each_transport trim
-	else
-		skip_part "no blkdiscard"
-	fi
 fi
-each_transport interval
 each_transport snapshots
 each_transport formats
 each_transport empty_below
@@ -506,7 +409,6 @@ each_transport data_file
 make_endless
 each_transport endless
 rm "$image"
-each_transport long_work
 create -o cluster_size=4k "$image" 256M
 each_transport deaths
 finish
