@@ -211,6 +211,72 @@ for type in zlib zstd; do
 	cp img bad && truncate -s $((data + 3)) bad
 	survived "$type: cut"
 done
+# works NAME [ARGUMENTS]: bad is read and written as if nothing were wrong
+works() {
+	local name=$1
+	shift
+	if ! qemu-img convert -f qcow2 -O raw bad model 2>log; then
+		fails "$name: not readable by QEMU"
+	elif ! timeout 60 "$bin/q2test" bad model=model "$@" >log 2>&1; then
+		fails "$name: exit $?"
+	elif ! qemu-img compare -q -f qcow2 -F raw bad model >>log 2>&1 ||
+		! qemu-img check -q -f qcow2 bad >>log 2>&1; then
+		fails "$name: qemu-img finds a fault"
+	else
+		passed=$((passed + 1))
+	fi
+}
+# reads NAME WORD: of one that is open for writing, nothing but reads; the
+# line, and the image is as it was
+reads() {
+	cp bad was
+	timeout 60 "$bin/q2test" bad model=model ops=0 >log 2>&1
+	rc=$?
+	grep -q "$2" log || fails "$1: no message with '$2'"
+	cmp -s bad was && passed=$((passed + 1)) || fails "$1: it was changed"
+	return $rc
+}
+# The last cluster is that of a table, and the file ends within it: what is
+# missing reads as zeros.
+for options in cluster_size=64k cluster_size=16k,extended_l2=on \
+	cluster_size=4k; do
+	rm -f bad
+	qemu-img create -q -f qcow2 -o $options bad 1M &&
+		qio -f qcow2 -c 'write -z 0 64k' -c 'write -z 900k 16k' bad
+	l2=$(($(get64 bad "$(get64 bad 40)") & mask))
+	cp bad img
+	for cut in 1000 100 1; do
+		cp img bad && truncate -s $((l2 + cut)) bad
+		works "$options: L2 table cut at $cut" seed=$cut
+	done
+done
+rm -f bad
+qemu-img create -q -f qcow2 bad 1T && truncate -s $(($(get64 bad 40) + 100)) bad
+cp bad img
+for seed in 1 2; do
+	cp img bad
+	timeout 60 "$bin/q2test" bad sparse=1 ops=100 seed=$seed >log 2>&1 &&
+		qemu-img check -q -f qcow2 bad >>log 2>&1 &&
+		passed=$((passed + 1)) || fails "L1 table cut, seed $seed"
+done
+# What only reads meet does not mark the image; see also 'many lines'.
+make_raw src 1M 700k 800k
+qemu-img convert -c -f raw -O qcow2 src img && cp src model
+l2=$(($(get64 img "$(get64 img 40)") & mask))
+cp img bad && put bad $l2 "$(printf '%016x' $(($(get64 bad $l2) | 1 << 63)))"
+reads 'COPIED on a compressed cluster' 'has the COPIED flag' ||
+	fails "COPIED on a compressed cluster: not read as QEMU does"
+timeout 60 "$bin/q2test" bad model=model seed=4 >log 2>&1 &&
+	[ $(($(get64 bad 72) & 2)) = 0 ] && passed=$((passed + 1)) ||
+	fails "COPIED on a compressed cluster: not written"
+for value in 80000000000500fe 8000000000000000 8000000000050200; do
+	cp img bad && put bad $l2 $value
+	reads "L2 entry $value" 'corrupt: .*the request fails' &&
+		fails "L2 entry $value: read without an error"
+done
+cp img bad && put bad $(($(get64 img 40))) 8000000000040200
+reads 'L1 entry not aligned' . && fails 'L1 entry not aligned: no error'
+
 # However many lines were said before: an entry that makes a write go where it
 # must not marks the image corrupt.
 make_raw src 4M 3900k 3950k

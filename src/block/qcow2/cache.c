@@ -128,16 +128,15 @@ static void loaded(struct block_req *io)
 {
 	struct qcow2_slice *s = container_of(io, struct qcow2_slice, io);
 	struct qcow2_cache *c = s->cache;
-	int error = io->result < 0 ? (int)io->result : 0;
+	int error = qcow2_pad(c->q, s->data, c->slice_size, s->offset,
+			      io->result, s->file_end);
 
 	s->loading = false;
-	if (!error && io->result < (int64_t)c->slice_size) {
+	if (error && io->result >= 0)
 		log_limited("%s: qcow2: the %s at 0x%" PRIx64 " reaches past "
 			    "the end of the file: %s",
 			    c->q->b->opt.path, c->what, s->offset,
 			    qcow2_why_outside(c->q, s->offset));
-		error = -EIO;
-	}
 	if (error)
 		forget(c, s);
 	s->fresh = true;
@@ -190,6 +189,7 @@ static int load(struct qcow2_cache *c, uint64_t offset, struct qcow2_job *job)
 				    .length = c->slice_size,
 				    .buf = s->data,
 				    .done = loaded };
+	s->file_end = c->q->file->size;
 	qcow2_wait(&s->waiters, job);
 	block_submit(c->q->file, &s->io);
 	return QCOW2_WAIT;
@@ -227,6 +227,10 @@ int qcow2_slice_get_writable(struct qcow2_cache *c, uint64_t offset,
 
 	if (ret)
 		return ret;
+	/* A device that ends within the table has no room for the rest. */
+	if (!c->q->file->opt.growable &&
+	    offset + c->slice_size > c->q->file->size)
+		return -ENOSPC;
 	if ((*slice)->frozen)
 		return qcow2_wait(&(*slice)->waiters, job);
 	if (is_bound(*slice) || !too_dirty(c))

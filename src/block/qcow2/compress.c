@@ -208,8 +208,10 @@ int qcow2_unpack(struct qcow2_task *t, uint64_t desc)
 		return -ENOMEM;
 	qcow2_packed_range(q, desc, &offset, &length);
 	if (offset < q->cluster_size || offset >= q->file->size)
-		return qcow2_set_corrupt(q, "a compressed cluster outside of "
-					    "the file", offset);
+		return qcow2_damaged(q, false,
+				     "a compressed cluster outside of "
+				     "the file",
+				     offset);
 	q->unpacking = true;
 	q->unpacked = 0;
 	t->r.packed = desc;

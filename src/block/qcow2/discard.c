@@ -41,7 +41,7 @@ static int zero_by_hand(struct qcow2_task *t, uint64_t length)
 	struct qcow2_map map;
 	int ret;
 
-	ret = qcow2_lookup(t->job.q, &t->job, t->z.pos, length, &map);
+	ret = qcow2_lookup(t->job.q, &t->job, t->z.pos, length, true, &map);
 	if (ret)
 		return ret;
 	if (map.kind == QCOW2_ZEROS ||
@@ -97,7 +97,7 @@ static int is_needed(struct qcow2_task *t, uint64_t guest, uint64_t count,
 	struct qcow2_slice *s;
 	uint64_t table, n;
 	bool alone;
-	int ret = qcow2_l1_get(q, guest, &table, &alone);
+	int ret = qcow2_l1_get(q, guest, true, &table, &alone);
 
 	*needed = true;
 	if (ret || !table || alone)
@@ -107,7 +107,7 @@ static int is_needed(struct qcow2_task *t, uint64_t guest, uint64_t count,
 	*needed = false;
 	for (n = 0; !ret && !*needed && n < count; n++) {
 		e = qcow2_l2_get(q, s, i + (unsigned int)n);
-		ret = qcow2_l2_check(q, &e, guest);
+		ret = qcow2_l2_check(q, &e, guest, true);
 		new = changed(t, e, guest, lo, hi);
 		*needed = new.desc != e.desc || new.bitmap != e.bitmap;
 		guest += q->cluster_size;
@@ -136,7 +136,7 @@ static int change_entries(struct qcow2_task *t, uint64_t guest, uint64_t count,
 		struct qcow2_l2e e = qcow2_l2_get(q, s, i + (unsigned int)n);
 		struct qcow2_l2e new;
 
-		ret = qcow2_l2_check(q, &e, guest);
+		ret = qcow2_l2_check(q, &e, guest, true);
 		if (ret)
 			break;
 		new = changed(t, e, guest, lo, hi);
@@ -187,7 +187,7 @@ static int change_subs(struct qcow2_task *t, uint64_t end)
 	int ret;
 
 	to &= ~((1ULL << q->sub_bits) - 1);
-	ret = qcow2_lookup(q, &t->job, t->z.pos, to - t->z.pos, &map);
+	ret = qcow2_lookup(q, &t->job, t->z.pos, to - t->z.pos, true, &map);
 	if (ret)
 		return ret;
 	if (map.kind == QCOW2_PACKED)
@@ -212,7 +212,7 @@ static int zero_some(struct qcow2_task *t)
 
 	if (q->corrupt)
 		return -EIO;
-	ret = qcow2_l1_get(q, t->z.pos, &table, &copied);
+	ret = qcow2_l1_get(q, t->z.pos, true, &table, &copied);
 	if (ret)
 		return ret;
 	if (!table && (!below || t->z.cut)) {

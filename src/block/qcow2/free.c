@@ -240,7 +240,7 @@ static int punch_data(struct qcow2 *q, uint64_t end, uint64_t want,
 	if (!fr->locked && !lock_before(q, end, want))
 		return 0;
 	fr->count = fr->lock.w.count;
-	ret = qcow2_l1_get(q, guest, &table, &copied);
+	ret = qcow2_l1_get(q, guest, true, &table, &copied);
 	if (!ret && table) {
 		ret = qcow2_slice_get(&q->l2,
 				      qcow2_slice_offset(q, table, guest),

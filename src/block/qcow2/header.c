@@ -62,17 +62,25 @@ int qcow2_bad_field(const struct qcow2 *q, const char *field, uint64_t value,
 	return -EINVAL;
 }
 
+int qcow2_damaged(struct qcow2 *q, bool change, const char *what,
+		  uint64_t offset)
+{
+	if (change)
+		return qcow2_set_corrupt(q, what, offset);
+	if (!q->corrupt)
+		log_limited("%s: qcow2: corrupt: %s at 0x%" PRIx64 "; the "
+			    "request fails; see 'qemu-img check'",
+			    q->b->opt.path, what, offset);
+	return -EIO;
+}
+
 int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset)
 {
 	/* The mark comes but once, and with it a line that is never left out. */
 	if (q->corrupt)
 		return -EIO;
-	if (q->b->opt.read_only) {
-		log_limited("%s: qcow2: corrupt: %s at 0x%" PRIx64 "; the "
-			    "request fails; see 'qemu-img check'",
-			    q->b->opt.path, what, offset);
-		return -EIO;
-	}
+	if (q->b->opt.read_only)
+		return qcow2_damaged(q, false, what, offset);
 	log_warnx("%s: qcow2: corrupt: %s at 0x%" PRIx64 "; nothing more is "
 		  "written; see 'qemu-img check'",
 		  q->b->opt.path, what, offset);
@@ -207,10 +215,13 @@ const char *qcow2_why_outside(const struct qcow2 *q, uint64_t offset)
 static int check_place(const struct qcow2 *q, const char *field,
 		       uint64_t offset, uint64_t length)
 {
+	/* The end of the file may cut the last cluster. */
+	uint64_t end = qcow2_round_up(q->file->size, q->cluster_size);
+
 	if (qcow2_in_cluster(q, offset))
 		return qcow2_bad_field(q, field, offset,
 				       "it is not aligned to a cluster");
-	if (offset > q->file->size || length > q->file->size - offset)
+	if (offset > end || length > end - offset)
 		return qcow2_bad_field(q, field, offset,
 				       "the table reaches past the end of the "
 				       "file; was it truncated?");
@@ -291,6 +302,34 @@ int qcow2_header_read(struct qcow2 *q)
 	return check_tables(q);
 }
 
+int qcow2_pad(const struct qcow2 *q, void *buf, uint64_t length,
+	      uint64_t offset, int64_t got, uint64_t end)
+{
+	uint64_t there = (uint64_t)got;
+
+	if (got < 0)
+		return (int)got;
+	if (there >= length)
+		return 0;
+	/* The file is shorter than it was, or lacks more than that? */
+	if (offset + there < end ||
+	    offset + length > qcow2_round_up(end, q->cluster_size))
+		return -EIO;
+	memset((uint8_t *)buf + there, 0, length - there);
+	return 0;
+}
+
+int qcow2_pread(struct qcow2 *q, void *buf, uint64_t length, uint64_t offset)
+{
+	struct block_req req = { .type = BLOCK_READ,
+				 .offset = offset,
+				 .length = length,
+				 .buf = buf };
+	uint64_t end = q->file->size;
+
+	return qcow2_pad(q, buf, length, offset, block_run(q->file, &req), end);
+}
+
 int qcow2_read_table(struct qcow2 *q, const char *what, uint64_t offset,
 		     uint64_t entries, uint64_t **table)
 {
@@ -306,7 +345,7 @@ int qcow2_read_table(struct qcow2 *q, const char *what, uint64_t offset,
 	}
 	memset(*table, 0, qcow2_round_up(entries * 8 + 512, 4096));
 	if (entries)
-		ret = block_pread(q->file, *table, entries * 8, offset);
+		ret = qcow2_pread(q, *table, entries * 8, offset);
 	if (ret)
 		log_warnx("%s: qcow2: reading the table at %s %" PRIu64 ": %s",
 			  q->b->opt.path, what, offset, strerror(-ret));

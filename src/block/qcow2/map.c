@@ -6,9 +6,11 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "block/qcow2/qcow2.h"
+#include "loop/log.h"
 
 #define MAX_RUN 4096u /* (sub)clusters that one lookup goes through */
 
@@ -72,7 +74,7 @@ uint64_t qcow2_table_left(const struct qcow2 *q, uint64_t guest)
 	return covers - (guest & (covers - 1));
 }
 
-int qcow2_l1_get(struct qcow2 *q, uint64_t guest, uint64_t *offset,
+int qcow2_l1_get(struct qcow2 *q, uint64_t guest, bool change, uint64_t *offset,
 		 bool *copied)
 {
 	uint64_t i = guest >> (q->cluster_bits + q->l2_bits), entry;
@@ -83,13 +85,17 @@ int qcow2_l1_get(struct qcow2 *q, uint64_t guest, uint64_t *offset,
 		return 0;
 	entry = be64toh(q->l1[i]);
 	if (entry & QCOW2_L1_RESERVED)
-		return qcow2_set_corrupt(q, "L1 entry with reserved bits for "
-					    "guest offset", guest);
+		return qcow2_damaged(q, change,
+				     "L1 entry with reserved bits for "
+				     "guest offset",
+				     guest);
 	*offset = entry & QCOW2_OFFSET;
 	*copied = entry & QCOW2_COPIED;
 	if (qcow2_in_cluster(q, *offset))
-		return qcow2_set_corrupt(q, "L1 entry not aligned to a cluster,"
-					    " for guest offset", guest);
+		return qcow2_damaged(q, change,
+				     "L1 entry not aligned to a cluster,"
+				     " for guest offset",
+				     guest);
 	return 0;
 }
 
@@ -110,38 +116,66 @@ enum qcow2_kind qcow2_kind_of(const struct qcow2_l2e *e, unsigned int sub)
 	return e->bitmap & ALLOCATED(sub) ? QCOW2_DATA : QCOW2_UNALLOCATED;
 }
 
-int qcow2_l2_check(struct qcow2 *q, const struct qcow2_l2e *e, uint64_t guest)
+/* It has no meaning there, and does no harm: QEMU looks over it, too. */
+static void tell_copied(struct qcow2 *q, uint64_t guest)
+{
+	if (q->told_copied)
+		return;
+	q->told_copied = true;
+	log_warnx(
+		"%s: qcow2: the compressed cluster for guest offset 0x%" PRIx64
+		" has the COPIED flag, which only a plain one may have; it is "
+		"read all the same, but something damaged the image; see "
+		"'qemu-img check'",
+		q->b->opt.path, guest);
+}
+
+int qcow2_l2_check(struct qcow2 *q, const struct qcow2_l2e *e, uint64_t guest,
+		   bool change)
 {
 	uint64_t host = e->desc & QCOW2_OFFSET;
 
 	if (e->desc & QCOW2_COMPRESSED) {
-		if (e->desc & QCOW2_COPIED || q->data_file)
-			return qcow2_set_corrupt(q, "compressed cluster that "
-						    "must not be one, for guest"
-						    " offset", guest);
+		if (e->desc & QCOW2_COPIED && !q->data_file)
+			tell_copied(q, guest);
+		if (q->data_file)
+			return qcow2_damaged(q, change,
+					     "compressed cluster that "
+					     "must not be one, for guest"
+					     " offset",
+					     guest);
 		return 0;
 	}
 	if (e->desc & QCOW2_L2_RESERVED || e->desc & QCOW2_ZERO)
-		return qcow2_set_corrupt(q, "L2 entry with reserved bits for "
-					    "guest offset", guest);
+		return qcow2_damaged(q, change,
+				     "L2 entry with reserved bits for "
+				     "guest offset",
+				     guest);
 	if (qcow2_in_cluster(q, host))
-		return qcow2_set_corrupt(q, "L2 entry not aligned to a cluster,"
-					    " for guest offset", guest);
+		return qcow2_damaged(q, change,
+				     "L2 entry not aligned to a cluster,"
+				     " for guest offset",
+				     guest);
 	if ((e->bitmap >> 32) & e->bitmap)
-		return qcow2_set_corrupt(q, "subcluster both allocated and "
-					    "zero, for guest offset", guest);
+		return qcow2_damaged(q, change,
+				     "subcluster both allocated and "
+				     "zero, for guest offset",
+				     guest);
 	if (q->data_file) {
 		guest -= qcow2_in_cluster(q, guest);
 		if ((host || e->desc & QCOW2_COPIED) && host != guest)
-			return qcow2_set_corrupt(q, "L2 entry that is not at "
-						    "its place in the data "
-						    "file, for guest offset",
-						 guest);
+			return qcow2_damaged(q, change,
+					     "L2 entry that is not at "
+					     "its place in the data "
+					     "file, for guest offset",
+					     guest);
 		return 0;
 	}
 	if (!host && (e->desc & QCOW2_COPIED || (uint32_t)e->bitmap))
-		return qcow2_set_corrupt(q, "data in the header's cluster, for "
-					    "guest offset", guest);
+		return qcow2_damaged(q, change,
+				     "data in the header's cluster, for "
+				     "guest offset",
+				     guest);
 	return 0;
 }
 
@@ -205,7 +239,7 @@ static uint64_t run_length(struct qcow2 *q, const struct qcow2_slice *s,
 }
 
 int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
-		 uint64_t length, struct qcow2_map *map)
+		 uint64_t length, bool change, struct qcow2_map *map)
 {
 	struct qcow2_slice *s;
 	struct qcow2_l2e e;
@@ -214,7 +248,7 @@ int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 	int ret;
 
 	*map = (struct qcow2_map){ .kind = QCOW2_UNALLOCATED };
-	ret = qcow2_l1_get(q, guest, &table, &copied);
+	ret = qcow2_l1_get(q, guest, change, &table, &copied);
 	if (ret)
 		return ret;
 	if (!table) {
@@ -226,7 +260,7 @@ int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 	if (ret)
 		return ret;
 	e = qcow2_l2_get(q, s, qcow2_slice_index(q, guest));
-	ret = qcow2_l2_check(q, &e, guest);
+	ret = qcow2_l2_check(q, &e, guest, change);
 	if (ret)
 		return ret;
 	map->kind = qcow2_kind_of(&e, (unsigned int)(qcow2_in_cluster(q, guest)

@@ -112,6 +112,7 @@ struct qcow2_queue {
 struct qcow2_slice {
 	struct qcow2_cache *cache;
 	uint64_t offset; /* in the file; 0: nothing */
+	uint64_t file_end; /* when it was loaded */
 	uint8_t *data;
 	struct qcow2_slice *hash_next;
 	struct qcow2_slice *newer, *older;
@@ -246,6 +247,7 @@ struct qcow2_table_maker {
 	uint64_t old; /* its L2 table so far; 0: none */
 	uint64_t host; /* the new one */
 	uint64_t pos;
+	uint64_t file_end; /* when the old one was read */
 	uint8_t *buffer;
 	struct qcow2_queue waiters;
 };
@@ -351,6 +353,7 @@ struct qcow2 {
 	bool extended; /* L2 entries have subclusters */
 	bool data_file, data_raw;
 	bool corrupt; /* writes are refused */
+	bool told_copied; /* of a flag that a compressed cluster has */
 
 	/* Follows from it: */
 	uint32_t sub_bits, subs; /* subclusters: size; in a cluster */
@@ -456,6 +459,21 @@ int qcow2_read_table(struct qcow2 *q, const char *what, uint64_t offset,
 const char *qcow2_why_outside(const struct qcow2 *q, uint64_t offset);
 /* The first of these: one line, the corrupt bit; writing ends. -EIO. */
 int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset);
+/*
+ * What is wrong with metadata is met by who wants to @change it: as above. By
+ * who only reads: a line, and no mark. -EIO.
+ */
+int qcow2_damaged(struct qcow2 *q, bool change, const char *what,
+		  uint64_t offset);
+/*
+ * Metadata is read from a file that may end within its last cluster: what is
+ * missing of that is zeros, as QEMU has it. @got: the result, of a read that
+ * began when the file ended at @end. 0, or what is wrong.
+ */
+int qcow2_pad(const struct qcow2 *q, void *buf, uint64_t length,
+	      uint64_t offset, int64_t got, uint64_t end);
+/* Reads metadata at open, padded so; waits; 0 or -errno. */
+int qcow2_pread(struct qcow2 *q, void *buf, uint64_t length, uint64_t offset);
 
 /* chain.c. Opening may wait; one line, -errno. */
 int qcow2_open_file(struct qcow2 *q);
@@ -552,17 +570,21 @@ unsigned int qcow2_slice_index(const struct qcow2 *q, uint64_t guest);
 unsigned int qcow2_slice_entries(const struct qcow2 *q);
 /* Bytes from @guest to the end of what one L2 table describes. */
 uint64_t qcow2_table_left(const struct qcow2 *q, uint64_t guest);
-/* 0 and *@offset (0: no table), or -EIO. */
-int qcow2_l1_get(struct qcow2 *q, uint64_t guest, uint64_t *offset,
-		 bool *copied);
+/* 0 and *@offset (0: no table), or -EIO; @change: see qcow2_damaged(). */
+int qcow2_l1_get(struct qcow2 *q, uint64_t guest, bool change,
+		 uint64_t *offset, bool *copied);
 uint64_t qcow2_slice_offset(const struct qcow2 *q, uint64_t table,
 			    uint64_t guest);
 enum qcow2_kind qcow2_kind_of(const struct qcow2_l2e *e, unsigned int sub);
 /* 0, or -EIO after a line: the entry makes no sense. */
-int qcow2_l2_check(struct qcow2 *q, const struct qcow2_l2e *e, uint64_t guest);
-/* What is at @guest, for at most @length bytes; QCOW2_WAIT or -errno. */
+int qcow2_l2_check(struct qcow2 *q, const struct qcow2_l2e *e, uint64_t guest,
+		   bool change);
+/*
+ * What is at @guest, for at most @length bytes; QCOW2_WAIT or -errno. Who does
+ * not want to @change it does not mark the image corrupt, whatever is there.
+ */
 int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
-		 uint64_t length, struct qcow2_map *map);
+		 uint64_t length, bool change, struct qcow2_map *map);
 void qcow2_packed_range(const struct qcow2 *q, uint64_t desc, uint64_t *offset,
 			uint64_t *length);
 

@@ -157,7 +157,7 @@ static void read_step(struct qcow2_job *job)
 		ret = read_missing(t);
 	while (!ret && t->r.pos < t->r.end) {
 		ret = qcow2_lookup(job->q, job, t->r.pos, t->r.end - t->r.pos,
-				   &map);
+				   false, &map);
 		if (!ret)
 			ret = read_run(t, &map);
 	}

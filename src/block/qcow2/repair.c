@@ -54,7 +54,7 @@ static int mend_l2(struct repair *r, uint64_t table)
 	uint64_t at, e;
 	int ret;
 
-	ret = block_pread(q->file, r->l2, q->cluster_size, table);
+	ret = qcow2_pread(q, r->l2, q->cluster_size, table);
 	for (at = 0; !ret && at < q->cluster_size; at += q->l2_entry) {
 		memcpy(&e, r->l2 + at, 8);
 		if (be64toh(e) & QCOW2_COMPRESSED)

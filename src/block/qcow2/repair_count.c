@@ -124,7 +124,7 @@ static int count_l2(struct repair *r, uint64_t table, uint32_t times)
 	if (r->l2_bytes > MAX_TABLES)
 		return qcow2_repair_refuse(r, "its L2 tables have more than "
 					      "16 GiB, with the one", table);
-	ret = block_pread(q->file, r->l2, q->cluster_size, table);
+	ret = qcow2_pread(q, r->l2, q->cluster_size, table);
 	if (ret)
 		return qcow2_repair_refuse(
 			r, "an L2 table that cannot be read", table);

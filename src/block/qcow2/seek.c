@@ -81,7 +81,8 @@ static void seek_step(struct qcow2_job *job)
 				uring_post(q->b->uring, &job->op, 0);
 			return;
 		}
-		ret = qcow2_lookup(q, job, t->pos, t->end - t->pos, &map);
+		ret = qcow2_lookup(q, job, t->pos, t->end - t->pos, false,
+				   &map);
 		if (ret)
 			break;
 		t->s.entries += map.entries;

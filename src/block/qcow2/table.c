@@ -40,10 +40,12 @@ static void read_old(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
 	struct qcow2_table_maker *m = &q->table_maker;
-	uint64_t length = job->child.length, i, e;
+	uint64_t length = qcow2_min(q->cluster_size - m->pos, QCOW2_BUFFER);
+	uint64_t i, e;
 
-	if (!job->error && (uint64_t)job->child.result < length)
-		job->error = -EIO;
+	if (!job->error)
+		job->error = qcow2_pad(q, m->buffer, length, m->old + m->pos,
+				       job->child.result, m->file_end);
 	if (job->error) {
 		end(q, job->error);
 		return;
@@ -87,6 +89,7 @@ static void make(struct qcow2_job *job)
 		link_table(job);
 	} else if (m->old) {
 		job->step = read_old;
+		m->file_end = q->file->size;
 		qcow2_child(job, q->file, BLOCK_READ, m->buffer, left,
 			    m->old + m->pos);
 	} else {
@@ -128,7 +131,7 @@ int qcow2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 
 	if (q->corrupt)
 		return -EIO;
-	ret = qcow2_l1_get(q, guest, table, &alone);
+	ret = qcow2_l1_get(q, guest, true, table, &alone);
 	if (ret || (*table && alone))
 		return ret;
 	if (guest >> (q->cluster_bits + q->l2_bits) >= q->l1_size)

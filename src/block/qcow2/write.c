@@ -214,7 +214,7 @@ static int chunk(struct qcow2_task *t)
 		return ret;
 	i = qcow2_slice_index(q, t->w.pos);
 	e = qcow2_l2_get(q, s, i);
-	ret = qcow2_l2_check(q, &e, t->w.pos);
+	ret = qcow2_l2_check(q, &e, t->w.pos, true);
 	if (ret)
 		return ret;
 	count = ((t->w.end - 1) >> q->cluster_bits) - first + 1;
@@ -402,7 +402,8 @@ static void write_step(struct qcow2_job *job)
 	if (!ret && !t->w.guest)
 		ret = qcow2_turn(t);
 	if (!ret)
-		ret = qcow2_lookup(q, job, t->w.pos, t->w.end - t->w.pos, &map);
+		ret = qcow2_lookup(q, job, t->w.pos, t->w.end - t->w.pos, true,
+				   &map);
 	if (!ret && t->w.copy && map.kind == QCOW2_DATA) {
 		advance(t, map.length);
 		uring_post(q->b->uring, &job->op, 0);
