@@ -442,7 +442,7 @@ END_TEST
 /* What is pinned is bounded, if nobody asked for more. */
 START_TEST(pins_little)
 {
-	struct session_config cfg = { .queues = 64,
+	struct session_config cfg = { .queues = 4,
 				      .queue_depth = 64,
 				      .max_write = 1 << 20,
 				      .zero_copy = ZERO_COPY_OFF };
@@ -456,16 +456,34 @@ START_TEST(pins_little)
 	ck_assert_str_eq(payload_name(&p), "pool");
 	ck_assert_ptr_nonnull(strstr(p.why, "pin"));
 	ck_assert_uint_eq(p.pool, 32 << 20);
-	ck_assert_ptr_eq(payload_pool(&p, 63), p.memory + 63 * p.pool);
+	ck_assert_ptr_eq(payload_pool(&p, 3), p.memory + 3 * p.pool);
 	payload_exit(&p);
-	/* A length that ADD_BUFPOOL can say. */
-	cfg.queue_depth = 8192;
-	cfg.queues = 1;
-	cfg.buffer_pool = 8ULL << 30;
-	ck_assert_int_eq(payload_init(&p, &cfg), 0);
-	payload_choose(&p, &cfg, &u, true);
-	ck_assert_uint_eq(p.pool, (4095ULL << 20));
-	payload_exit(&p);
+	uring_exit(&u);
+}
+END_TEST
+
+/* A length that ADD_BUFPOOL can say; 32 bits have no room for so much. */
+START_TEST(pool_of_4g)
+{
+	struct session_config cfg = { .queues = 1,
+				      .queue_depth = 8192,
+				      .max_write = 1 << 20,
+				      .buffer_pool = 8ULL << 30,
+				      .zero_copy = ZERO_COPY_OFF };
+	struct payload p;
+	struct uring u;
+	int err;
+
+	ck_assert_int_eq(uring_init_emulated(&u, 8), 0);
+	err = payload_init(&p, &cfg);
+	if (SIZE_MAX == UINT32_MAX) {
+		ck_assert_int_eq(err, -ENOMEM);
+	} else {
+		ck_assert_int_eq(err, 0);
+		payload_choose(&p, &cfg, &u, true);
+		ck_assert_uint_eq(p.pool, (4095ULL << 20));
+		payload_exit(&p);
+	}
 	uring_exit(&u);
 }
 END_TEST
@@ -521,6 +539,7 @@ Suite *suite_pool(void)
 	tcase_add_loop_test(tc, end_while_it_begins, 0, CASES(18));
 	tcase_add_loop_test(tc, table, 0, COUNT(tables));
 	tcase_add_test(tc, pins_little);
+	tcase_add_test(tc, pool_of_4g);
 	tcase_add_loop_test(tc, why_not_registered, 0, COUNT(not_registered));
 	return s;
 }
