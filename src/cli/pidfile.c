@@ -37,6 +37,7 @@
 #include "cli/pidfile.h"
 #include "cli/record.h"
 #include "loop/log.h"
+#include "loop/system.h"
 
 #define TRIES 8u
 #define SETTLE 50u /* looks, a second in all */

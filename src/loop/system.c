@@ -50,6 +50,14 @@ int close_range(unsigned int first, unsigned int last, int flags)
 }
 #endif
 
+#ifndef HAVE_RENAMEAT2
+int renameat2(int from_dir, const char *from, int to_dir, const char *to,
+	      unsigned int flags)
+{
+	return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+}
+#endif
+
 #ifndef HAVE_FSOPEN
 #ifndef SYS_fsopen /* the same on all machines but Alpha */
 #define SYS_fsopen 430

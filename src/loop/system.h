@@ -1,7 +1,7 @@
 /*
  * System calls and constants that a C library may lack: musl before 1.2.5 has
- * no statx() and no preadv2(), glibc before 2.36 none of fsopen()'s family.
- * configure finds out; what is missing is in system.c.
+ * no statx(), preadv2() and renameat2(), glibc before 2.36 none of fsopen()'s
+ * family. configure finds out; what is missing is in system.c.
  */
 #ifndef RAWFUSE_LOOP_SYSTEM_H
 #define RAWFUSE_LOOP_SYSTEM_H
@@ -28,6 +28,13 @@ ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t at, int flags);
 #endif
 #ifndef HAVE_CLOSE_RANGE
 int close_range(unsigned int first, unsigned int last, int flags);
+#endif
+#ifndef HAVE_RENAMEAT2
+#define RENAME_NOREPLACE (1 << 0) /* linux/fs.h has too much beside them */
+#define RENAME_EXCHANGE (1 << 1)
+
+int renameat2(int from_dir, const char *from, int to_dir, const char *to,
+	      unsigned int flags);
 #endif
 #ifndef HAVE_FSOPEN
 int fsopen(const char *type, unsigned int flags);
