@@ -232,7 +232,7 @@ t() {
 	number=$((number + 1))
 	if [ -n "${Q2_ONLY:-}" ]; then
 		[ "$number" = "$Q2_ONLY" ] || return 0
-	elif [ $((number % jobs)) != "$worker" ]; then
+	elif [ $((number % (jobs * ${Q2_EVERY:-1}))) != "$worker" ]; then
 		return 0
 	fi
 	seed=$((${Q2_SEED:-1} * 1000 + number))
