@@ -1,8 +1,8 @@
 # Sourced by what fetches Debian's packages: through apt, from the mirror that
 # this system uses itself, with lists of its own below the cache, a state for
-# each suite. Nothing of the system is changed, nothing is installed. Signatures
-# are checked, always: what this system's keyring cannot verify counts as not to
-# be had.
+# each suite and machine. Nothing of the system is changed, nothing is installed.
+# Signatures are checked, always: what this system's keyring cannot verify counts
+# as not to be had.
 #
 # VM_MIRROR replaces the mirror; RAWFUSE_VM_CACHE is where all is kept. The
 # script that sources this says what it is after in $wanted. Exits 77 and says
@@ -37,12 +37,16 @@ begin() {
 	[[ -e $keyring ]] || unavailable "debian-archive-keyring is not installed"
 }
 
-# use_suite SUITE: apt's options for it, and its lists; says why not in $why.
+# use_suite SUITE [MACHINE]: apt's options for it, and its lists; says why not
+# in $why. The machine is one of Debian's, or "source" for source packages.
 use_suite() {
-	local state=$cache/apt/$1
+	local machine=${2:-amd64} state=$cache/apt/$1${2:+-$2} kind=deb
+	if [[ $machine == source ]]; then
+		machine=amd64 kind=deb-src
+	fi
 	mkdir -p "$state/state/lists/partial" "$state/cache/archives/partial" \
 		"$state/empty"
-	printf 'deb [arch=amd64 signed-by=%s] %s %s main\n' \
+	printf '%s [arch=%s signed-by=%s] %s %s main\n' "$kind" "$machine" \
 		"$keyring" "$uri" "$1" >"$state/sources.list"
 	apt=(-o "Dir::State=$state/state" -o "Dir::State::status=/dev/null"
 		-o "Dir::Cache=$state/cache"
@@ -50,7 +54,8 @@ use_suite() {
 		-o "Dir::Etc::sourceparts=$state/empty"
 		-o "Dir::Etc::preferencesparts=$state/empty"
 		-o Dir::Etc::preferences=/dev/null
-		-o APT::Architecture=amd64 -o APT::Architectures=amd64
+		-o "APT::Architecture=$machine"
+		-o "APT::Architectures=$machine"
 		-o APT::Sandbox::User= -o Acquire::Languages=none
 		-o Acquire::Retries=0 -o Acquire::http::Timeout=10
 		-o Acquire::https::Timeout=10)
