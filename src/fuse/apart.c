@@ -24,6 +24,7 @@
 
 #include "fuse/apart.h"
 #include "fuse/mountinfo.h"
+#include "loop/system.h"
 
 #define COPIES_MOST 64u
 

@@ -14,6 +14,7 @@
 #include "fuse/apart.h"
 #include "fuse/mount.h"
 #include "fuse/unmount.h"
+#include "loop/system.h"
 
 /*
  * What the kernel keeps is written before the mount is out of reach. By a

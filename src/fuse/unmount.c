@@ -26,6 +26,7 @@
 #include "fuse/mountinfo.h"
 #include "fuse/unmount.h"
 #include "loop/log.h"
+#include "loop/system.h"
 
 #define UNIQUE_MOUNT_ID 0x4000u /* STATX_MNT_ID_UNIQUE, Linux 6.8 */
 #define COPIES_MOST 64u
