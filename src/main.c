@@ -203,7 +203,10 @@ static int run_server(const struct options *o, int ready_fd)
 	} else {
 		poll_parse(o->poll, &srv.uring.poll);
 		if (cpu_is_one()) /* who should go on meanwhile? */
-			srv.uring.poll.most = 0;
+			poll_disable(&srv.uring.poll);
+		srv.uring.poll.follow = &srv.loop.follow;
+		srv.uring.poll.look = cpu_share;
+		srv.uring.poll.arg = &srv.cpu;
 		if (!cpu_init(&srv.cpu, o->cpu, &srv.loop.follow, &srv.uring))
 			status = export_image(&srv);
 		cpu_exit(&srv.cpu);

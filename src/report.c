@@ -119,11 +119,25 @@ static void report_poll(const struct poll *p)
 {
 	static const char *const modes[] = { "auto", "off", "fixed" };
 
-	log_info("poll: mode=%s most_us=%llu paid=%llu vain=%llu ms=%llu "
-		 "pauses=%llu",
-		 modes[p->mode], (ull)p->most / 1000, (ull)p->stats.paid,
-		 (ull)p->stats.vain, (ull)p->stats.time / 1000000,
-		 (ull)p->stats.pauses);
+	static const char *const kinds[POLL_KINDS] = {
+		[POLL_CLIENT] = "client",
+		[POLL_IMAGE] = "image",
+		[POLL_MANY] = "many",
+	};
+	struct counters c = { .used = 0 };
+	char name[16];
+	unsigned int i;
+
+	for (i = 0; i < POLL_KINDS; i++) {
+		snprintf(name, sizeof(name), "%s_paid", kinds[i]);
+		add(&c, name, p->waits[i].paid);
+		snprintf(name, sizeof(name), "%s_vain", kinds[i]);
+		add(&c, name, p->waits[i].vain);
+	}
+	log_info("poll: mode=%s most_us=%llu,%llu ms=%llu pauses=%llu%s",
+		 modes[p->mode], (ull)p->waits[POLL_CLIENT].most / 1000,
+		 (ull)p->waits[POLL_MANY].most / 1000,
+		 (ull)p->stats.time / 1000000, (ull)p->stats.pauses, c.text);
 }
 
 void report_counters(const struct session *s, const struct cpu *cpu,

@@ -136,11 +136,14 @@ static void rw_step(struct raw *raw, struct block_req *req)
 	int slot = direct ? raw->direct_slot : raw->host_slot;
 
 	req->op.done = rw_done;
-	if (req->type == BLOCK_WRITE)
+	if (req->type == BLOCK_WRITE) {
 		uring_write(u, &req->op, slot, buf, len, offset, req->fixed);
-	else if (direct || req->unseen || !raw->nowait ||
-		 !read_cached(raw, req, buf, len, offset))
+		if (!direct)
+			uring_by_worker(u, &req->op);
+	} else if (direct || req->unseen || !raw->nowait ||
+		 !read_cached(raw, req, buf, len, offset)) {
 		uring_read(u, &req->op, slot, buf, len, offset, req->fixed);
+	}
 }
 
 static void flush_done(struct op *op, int res, unsigned int flags)

@@ -59,8 +59,7 @@ const struct option_spec options_specs[] = {
 	  "where to run: with a client that waits for one request at a\n"
 	  "time (auto, follow), anywhere, or on these CPUs, as 0-3,5" },
 	{ "poll", 0, KIND_STRING, "auto|off|MICROSECONDS", AT(poll), 0, 0,
-	  "with requests in flight, look so long for what comes next\n"
-	  "before going to sleep" },
+	  "look so long for what comes next before going to sleep" },
 	{ "queue-depth", 0, KIND_NUMBER, "N", AT(queue_depth), 1, 4096,
 	  "requests in flight, a CPU (64)" },
 	{ "max-write", 0, KIND_SIZE, "SIZE", AT(max_write), 4096, 1 << 24,

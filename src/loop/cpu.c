@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -296,6 +297,17 @@ bool cpu_is_one(void)
 	return !get_affinity(&set) && set_count(&set) < 2;
 }
 
+void cpu_share(void *arg, struct poll_share *share)
+{
+	struct rusage usage;
+
+	*share = (struct poll_share){ 0 };
+	if (getrusage(RUSAGE_THREAD, &usage))
+		return;
+	share->preemptions = (uint64_t)usage.ru_nivcsw;
+	share->delay = delay(arg);
+}
+
 /* The workers of io_uring run where we do, or did. */
 static int place_workers(struct cpu *c)
 {
@@ -314,8 +326,6 @@ static const char *find_why_not(struct cpu *c)
 		return "there is one CPU only";
 	if (c->policy != SCHED_OTHER && c->policy != SCHED_BATCH)
 		return "its policy is neither SCHED_OTHER nor SCHED_BATCH";
-	c->schedstat_fd =
-		open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
 	c->tasks_fd =
 		open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (c->schedstat_fd < 0 || c->tasks_fd < 0 || delay(c) == UINT64_MAX)
@@ -336,6 +346,8 @@ int cpu_init(struct cpu *c, const char *text, struct follow *follow,
 	};
 	if (cpu_parse(text, &c->mode, NULL))
 		return -EINVAL;
+	c->schedstat_fd =
+		open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
 	if (c->mode == CPU_LIST && !u->emulated && !get_affinity(&c->home) &&
 	    place_workers(c))
 		log_trace(TRACE_LIFE, "cpu: workers run on any CPU");

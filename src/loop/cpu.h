@@ -41,6 +41,9 @@ int cpu_parse(const char *text, enum cpu_mode *mode, struct cpu_set *set);
 /* Pins this thread, and those it creates, if @text is a list. Logs errors. */
 int cpu_pin(const char *text);
 
+/* For struct poll; @arg is the struct cpu. Unknown counters stay 0. */
+void cpu_share(void *arg, struct poll_share *share);
+
 /* Whether this thread may run on one CPU only. */
 bool cpu_is_one(void);
 

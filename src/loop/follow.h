@@ -80,6 +80,12 @@ void follow_watch(struct follow *f, unsigned int cpu, unsigned int in_flight);
 
 #define FOLLOW_GLIMPSE 16 /* requests alone, before a clock is looked at */
 
+/* Runs on its client's CPU, or measures whether it should. */
+static inline bool follow_is_near(const struct follow *f)
+{
+	return f->joined || (f->on && f->streak >= FOLLOW_GLIMPSE);
+}
+
 /* A request came from @cpu; with it, @in_flight are in flight. */
 static inline void follow_request(struct follow *f, unsigned int cpu,
 				  unsigned int in_flight)

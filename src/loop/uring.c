@@ -81,6 +81,7 @@ static struct io_uring_sqe *prep(struct uring *u, struct op *op, int opcode,
 
 	io_uring_prep_rw(opcode, sqe, fd, addr, len, offset);
 	io_uring_sqe_set_data(sqe, op);
+	op->worker = false;
 	return sqe;
 }
 
@@ -128,12 +129,19 @@ void uring_write(struct uring *u, struct op *op, int slot, const void *buf,
 		 buf, len, offset, fixed);
 }
 
+void uring_by_worker(struct uring *u, struct op *op)
+{
+	op->worker = true;
+	u->poll.workers++;
+}
+
 void uring_fsync(struct uring *u, struct op *op, int slot, bool datasync)
 {
 	struct io_uring_sqe *sqe;
 
 	sqe = prep_slot(u, op, IORING_OP_FSYNC, slot, NULL, 0, 0);
 	sqe->fsync_flags = datasync ? IORING_FSYNC_DATASYNC : 0;
+	uring_by_worker(u, op);
 }
 
 void uring_fallocate(struct uring *u, struct op *op, int slot, int mode,
@@ -143,11 +151,13 @@ void uring_fallocate(struct uring *u, struct op *op, int slot, int mode,
 
 	sqe = prep_slot(u, op, IORING_OP_FALLOCATE, slot, NULL, mode, offset);
 	sqe->addr = len;
+	uring_by_worker(u, op);
 }
 
 void uring_ftruncate(struct uring *u, struct op *op, int slot, uint64_t len)
 {
 	prep_slot(u, op, URING_OP_FTRUNCATE, slot, NULL, 0, len);
+	uring_by_worker(u, op);
 }
 
 void uring_nop(struct uring *u, struct op *op)
@@ -162,6 +172,7 @@ void uring_statx(struct uring *u, struct op *op, int fd, struct statx *buf)
 	sqe = prep(u, op, IORING_OP_STATX, fd, "", STATX_BASIC_STATS, 0);
 	sqe->off = (uintptr_t)buf;
 	sqe->statx_flags = AT_EMPTY_PATH;
+	uring_by_worker(u, op);
 }
 
 void *uring_cmd(struct uring *u, struct op *op, int slot, uint32_t cmd_op,
@@ -208,6 +219,15 @@ static const struct io_uring_cqe *first_cqe(const struct io_uring *ring)
 	return &ring->cq.cqes[*ring->cq.khead & *ring->cq.kring_mask];
 }
 
+static void finish(struct uring *u, struct op *op, int res, unsigned int flags)
+{
+	if (op->worker) {
+		op->worker = false;
+		u->poll.workers--;
+	}
+	op->done(op, res, flags);
+}
+
 /*
  * Runs what has completed; returns how many. What a posted op posts in turn
  * is for the next round: who goes on by posting lets others in between.
@@ -223,7 +243,7 @@ static unsigned int reap(struct uring *u)
 		io_uring_cq_advance(&u->ring, 1);
 		op = io_uring_cqe_get_data(&cqe);
 		n++;
-		op->done(op, cqe.res, cqe.flags);
+		finish(u, op, cqe.res, cqe.flags);
 	}
 	if (u->ready)
 		last = container_of(u->ready_tail, struct op, next);
@@ -232,7 +252,7 @@ static unsigned int reap(struct uring *u)
 		if (!u->ready)
 			u->ready_tail = &u->ready;
 		n++;
-		op->done(op, op->res, 0);
+		finish(u, op, op->res, 0);
 		if (op == last)
 			break;
 	}

@@ -96,6 +96,12 @@ void uring_fallocate(struct uring *u, struct op *op, int slot, int mode,
 void uring_ftruncate(struct uring *u, struct op *op, int slot, uint64_t len);
 /* Does nothing; completes behind what failed at once before it. */
 void uring_nop(struct uring *u, struct op *op);
+/*
+ * What was just queued for @op cannot be done without blocking, so a worker
+ * thread of io_uring will do it. fsync, fallocate, ftruncate and statx are
+ * known to be such; a write through the page cache is one on most file systems.
+ */
+void uring_by_worker(struct uring *u, struct op *op);
 /* @fd is a descriptor, not a slot: the kernel offers no other way. */
 void uring_statx(struct uring *u, struct op *op, int fd, struct statx *buf);
 /* A command for the file itself; returns its 80 zeroed bytes to fill in. */

@@ -19,6 +19,8 @@
 #   BENCH_SVG        the chart (bench.svg)
 #   BENCH_PEERS      what peers.sh fetched (bench-peers)
 #   BENCH_RAWFUSE    more options of rawfuse's
+#   BENCH_BASE       another build of rawfuse, to be measured beside this one as
+#                    contender base
 #   BENCH_QEMU_AIO   qemu's way to the image: threads, io_uring (io_uring)
 #   RAWFUSE          the program (./rawfuse)
 #

@@ -3,7 +3,7 @@
 
 BEGIN {
 	FS = "\t"
-	ours["image"] = ours["uring"] = ours["dev"] = 1
+	ours["image"] = ours["uring"] = ours["dev"] = ours["base"] = 1
 	split("host direct null", backend_list, " ")
 	backend_title["host"] = "Image in the page cache"
 	backend_title["direct"] = "Image on the disk, by O_DIRECT"
@@ -109,7 +109,7 @@ function heads(first, list, n,    i, line) {
 function ratios(b,    i, w, c, n, list, x, peer, mark) {
 	n = split("uring / best peer|the best peer|dev / best peer|" \
 		"uring / null|uring / image|CPU: uring / least of peers|" \
-		"of whom", list, "|")
+		"of whom|uring / base|CPU: uring / base", list, "|")
 	heads(backend_title[b], list, n)
 	for (i = 1; i <= workloads["main"]; i++) {
 		w = workload["main", i]
@@ -124,8 +124,11 @@ function ratios(b,    i, w, c, n, list, x, peer, mark) {
 			ratio(x, speed("main", "null", "uring", w)), \
 			ratio(x, speed("main", b, "image", w))
 		peer = best_peer(b, w, "cpu_req")
-		printf " %s | %s |\n", ratio(get("main", b, "uring", w, \
+		printf " %s | %s |", ratio(get("main", b, "uring", w, \
 			"cpu_req"), best), peer ? peer : "-"
+		printf " %s | %s |\n", ratio(x, speed("main", b, "base", w)), \
+			ratio(get("main", b, "uring", w, "cpu_req"), \
+			get("main", b, "base", w, "cpu_req"))
 	}
 	print ""
 }
@@ -196,7 +199,8 @@ function main_report(    i, b) {
 	for (i = 1; i <= 3; i++)
 		if (have["main", backend_list[i]])
 			ratios(backend_list[i])
-	print "uring, dev: rawfuse by io_uring, by /dev/fuse. More is better,"
+	print "uring, dev: rawfuse by io_uring, by /dev/fuse; base: another"
+	print "build of it (BENCH_BASE). More is better,"
 	print "but for CPU (of the server, a request). null: rawfuse's own"
 	print "null device, what the transport allows.\n"
 	print "## Measured\n"
@@ -204,7 +208,8 @@ function main_report(    i, b) {
 	print "second; the number is the depth (1: psync, else io_uring), x4:"
 	print "four jobs. R, W: sequential, MiB/s, depth 4 a job; b: through"
 	print "the exported file's page cache; hot: read again from there."
-	print "sync: a write and fsync. open: open, fstat, close. All others"
+	print "think: a client that thinks for so many microseconds after each"
+	print "read. sync: a write and fsync. open: open, fstat, close. All others"
 	print "by O_DIRECT on the exported file. The image itself is read and"
 	print "written through the page cache where it is in there.\n"
 	for (i = 1; i <= 3; i++) {

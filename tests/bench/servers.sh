@@ -3,13 +3,14 @@
 # and exports it at $point; its processes are then in pids. BACKEND is host
 # (image in the page cache), direct (by O_DIRECT) or null (stores nothing).
 
-all_contenders="image uring dev qemu qemu-new qemu-new-mt nbdfuse libfuse \
+all_contenders="image uring base dev qemu qemu-new qemu-new-mt nbdfuse libfuse \
 libfuse-splice libfuse-1 libfuse-uring"
 
 title() {
 	case $1 in
 	image) echo "the image itself" ;;
 	uring) echo "rawfuse, io_uring" ;;
+	base) echo "rawfuse, io_uring, of BENCH_BASE" ;;
 	dev) echo "rawfuse, /dev/fuse" ;;
 	qemu) echo "qemu-storage-daemon $(qemu_version qemu)" ;;
 	qemu-new) echo "qemu-storage-daemon $(qemu_version qemu-new)" ;;
@@ -92,6 +93,9 @@ missing() {
 		[ -x "$dir/passthrough" ] ||
 			echo "no libfuse to build with (Debian: libfuse3-dev)"
 		;;
+	base)
+		[ -x "${BENCH_BASE:-}" ] || echo "BENCH_BASE names no program"
+		;;
 	uring)
 		[ "$(cat $uring_switch 2>/dev/null)" = Y ] ||
 			echo "fuse.enable_uring is off"
@@ -140,13 +144,14 @@ qemu_arguments() {
 
 # start_rawfuse CONTENDER BACKEND
 start_rawfuse() {
-	local how=on what=$image cache=$2 driver=$format
+	local how=on what=$image cache=$2 driver=$format program=$rawfuse
 
 	[ "$1" != dev ] || how=off
+	[ "$1" != base ] || program=$BENCH_BASE
 	[ "$2" != null ] || what=null:size=$size cache=auto driver=null
 	rm -f "$point.pid"
 	# shellcheck disable=SC2086 # BENCH_RAWFUSE: options
-	"$rawfuse" -f --io-uring=$how --cache="$cache" --format="$driver" \
+	"$program" -f --io-uring=$how --cache="$cache" --format="$driver" \
 		--pidfile="$point.pid" ${BENCH_RAWFUSE:-} "$what" "$point" \
 		>"$dir/log" 2>&1 &
 	pids+=($!)
@@ -193,7 +198,7 @@ wait_ready() {
 	for ((i = 0; i < 200; i++)); do
 		kill -0 "${pids[@]}" 2>/dev/null || break
 		case $1 in
-		uring | dev) [ ! -s "$point.pid" ] || return 0 ;;
+		uring | base | dev) [ ! -s "$point.pid" ] || return 0 ;;
 		*) ! is_mounted || return 0 ;;
 		esac
 		sleep 0.05

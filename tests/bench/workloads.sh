@@ -3,7 +3,8 @@
 # name, engine, depth, jobs, fio's rw, block size, how: direct (O_DIRECT on the
 # exported file), cached (through its page cache, emptied before), hot (16 MiB
 # of it, read before), sync (an fsync after every write), open (no fio: open,
-# fstat, close), once (every block once)
+# fstat, close), once (every block once), or a number: O_DIRECT, and so many
+# microseconds of thought after each request
 table="
 r1 psync 1 1 randread 4k direct
 w1 psync 1 1 randwrite 4k direct
@@ -11,7 +12,12 @@ m1 psync 1 1 randrw 4k direct
 r1x4 psync 1 4 randread 4k direct
 w1x4 psync 1 4 randwrite 4k direct
 m1x4 psync 1 4 randrw 4k direct
+r2 io_uring 2 1 randread 4k direct
+w2 io_uring 2 1 randwrite 4k direct
 r4 io_uring 4 1 randread 4k direct
+w4 io_uring 4 1 randwrite 4k direct
+r8 io_uring 8 1 randread 4k direct
+w8 io_uring 8 1 randwrite 4k direct
 r32 io_uring 32 1 randread 4k direct
 w32 io_uring 32 1 randwrite 4k direct
 m32 io_uring 32 1 randrw 4k direct
@@ -42,6 +48,9 @@ bR1Mx4 psync 1 4 read 1M cached
 bW1Mx4 psync 1 4 write 1M cached
 hot psync 1 1 read 4k hot
 sync psync 1 1 randwrite 4k sync
+think40 psync 1 1 randread 4k 40
+think200 psync 1 1 randread 4k 200
+think5000 psync 1 1 randread 4k 5000
 open - 1 1 - - open
 c1 psync 1 1 randread 4k direct
 c32 io_uring 32 1 randread 4k direct
@@ -76,7 +85,14 @@ fio_options() {
 	rand*) options+=(--rwmixread=70) ;;
 	*) options+=(--offset_increment=$((total / $3))) ;;
 	esac
-	[ "$6" != sync ] || options+=(--fsync=1)
+	case $6 in
+	sync) options+=(--fsync=1) ;;
+	[0-9]*)
+		options+=(--thinktime="$6us")
+		# Sleeps are not as short as that.
+		[ "$6" -gt 1000 ] || options+=(--thinktime_spin="$6us")
+		;;
+	esac
 	timed=1
 	case $6:$4 in
 	cached:read | once:*) timed= ;;
