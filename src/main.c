@@ -16,6 +16,7 @@
 
 #include "block/bounce.h"
 #include "block/named.h"
+#include "cli/cgroup.h"
 #include "cli/daemon.h"
 #include "cli/machine.h"
 #include "cli/options.h"
@@ -29,6 +30,8 @@
 #include "loop/log.h"
 
 #define SQES_MOST 1024u
+/* Thousandths of a CPU; the client may be in the same control group. */
+#define LEAST_TO_SPIN 2000u
 /* The exit statuses of mount(8). */
 #define MOUNT_USAGE 1
 #define MOUNT_FAILURE 32
@@ -202,7 +205,8 @@ static int run_server(const struct options *o, int ready_fd)
 		log_warnx("libev: no event loop");
 	} else {
 		poll_parse(o->poll, &srv.uring.poll);
-		if (cpu_is_one()) /* who should go on meanwhile? */
+		/* Who should go on meanwhile, and on whose time? */
+		if (cpu_is_one() || cgroup_cpu_limit("") < LEAST_TO_SPIN)
 			poll_disable(&srv.uring.poll);
 		srv.uring.poll.follow = &srv.loop.follow;
 		srv.uring.poll.look = cpu_share;

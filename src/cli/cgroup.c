@@ -1,5 +1,5 @@
 /*
- * The memory limit of control groups.
+ * The limits of control groups: memory and CPU time.
  *
  * /proc/self/cgroup says which group of each hierarchy the process is in, and
  * mountinfo where a hierarchy is mounted and which group its top is there: in
@@ -24,7 +24,17 @@
 #include "cli/cgroup.h"
 #include "fuse/mountinfo.h"
 
+struct limits;
+
+/* What is limited. */
+struct controller {
+	const char *name;
+	/* Lowers @l by the limit that group @dir itself has. */
+	void (*read_group)(struct limits *l, const char *dir, bool v2);
+};
+
 struct limits {
+	const struct controller *controller;
 	const char *root;
 	char v1[PATH_MAX], v2[PATH_MAX]; /* our groups; "": none */
 	uint64_t least;
@@ -68,7 +78,7 @@ static void note_group(struct limits *l, char *line)
 	path[strcspn(path, "\n")] = 0;
 	if (!strcmp(names, ":"))
 		snprintf(l->v2, sizeof(l->v2), "%s", path);
-	else if (has_word(names + 1, "memory"))
+	else if (has_word(names + 1, l->controller->name))
 		snprintf(l->v1, sizeof(l->v1), "%s", path);
 }
 
@@ -86,41 +96,58 @@ static void find_groups(struct limits *l)
 	fclose(f);
 }
 
-/* A limit is a number of bytes; "max", and no file, are none. */
-static void lower(struct limits *l, const char *text)
+static void lower(struct limits *l, uint64_t limit)
 {
-	unsigned long long bytes;
-	char *end;
-
-	bytes = strtoull(text, &end, 10);
-	if (end != text && bytes < l->least)
-		l->least = bytes;
+	if (limit < l->least)
+		l->least = limit;
 }
 
-/* @name of group @dir: its number, or that behind @word in it. */
-static void read_limit(struct limits *l, const char *dir, const char *name,
-		       const char *word)
+/*
+ * @name of group @dir: its line, or what is behind @word in it. False if there
+ * is no such file.
+ */
+static bool read_line(const struct limits *l, const char *dir, const char *name,
+		      const char *word, char line[128])
 {
-	char path[PATH_MAX], line[128];
+	char path[PATH_MAX];
 	size_t n = word ? strlen(word) : 0;
+	bool found = false;
 	FILE *f;
 
 	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >=
 	    (int)sizeof(path))
-		return;
+		return false;
 	f = open_below(l->root, path);
 	if (!f)
-		return;
-	while (fgets(line, sizeof(line), f)) {
-		if (word && strncmp(line, word, n))
-			continue;
-		lower(l, line + n);
-		break;
+		return false;
+	while (!found && fgets(line, 128, f)) {
+		found = !word || !strncmp(line, word, n);
+		if (found)
+			memmove(line, line + n, strlen(line + n) + 1);
 	}
 	fclose(f);
+	return found;
 }
 
-static void read_group(struct limits *l, const char *dir, bool v2)
+/* A number; false for "max" and a negative one, which are no limits. */
+static bool read_number(const char *text, char **end, uint64_t *n)
+{
+	*n = strtoull(text, end, 10);
+	return *end != text && *text != '-';
+}
+
+static void read_limit(struct limits *l, const char *dir, const char *name,
+		       const char *word)
+{
+	char line[128], *end;
+	uint64_t bytes;
+
+	if (read_line(l, dir, name, word, line) &&
+	    read_number(line, &end, &bytes))
+		lower(l, bytes);
+}
+
+static void read_memory(struct limits *l, const char *dir, bool v2)
 {
 	if (v2) {
 		read_limit(l, dir, "memory.max", NULL);
@@ -130,6 +157,31 @@ static void read_group(struct limits *l, const char *dir, bool v2)
 		read_limit(l, dir, "memory.stat", "hierarchical_memory_limit ");
 	}
 }
+
+static void lower_cpu(struct limits *l, uint64_t quota, uint64_t period)
+{
+	if (period && quota < UINT64_MAX / 1000)
+		lower(l, quota * 1000 / period);
+}
+
+/* Microseconds of CPU time in a period of so many. */
+static void read_cpu(struct limits *l, const char *dir, bool v2)
+{
+	char line[128], *end;
+	uint64_t quota, period;
+
+	if (!read_line(l, dir, v2 ? "cpu.max" : "cpu.cfs_quota_us", NULL,
+		       line) ||
+	    !read_number(line, &end, &quota))
+		return;
+	if (v2 ? read_number(end + (*end == ' '), &end, &period) :
+		 read_line(l, dir, "cpu.cfs_period_us", NULL, line) &&
+			 read_number(line, &end, &period))
+		lower_cpu(l, quota, period);
+}
+
+static const struct controller memory = { "memory", read_memory };
+static const struct controller cpu = { "cpu", read_cpu };
 
 /* @group as seen below a mount whose top is the group @top; "" if it is not. */
 static const char *seen_from(const char *group, const char *top)
@@ -152,13 +204,13 @@ static void read_mount(struct limits *l, const struct mountinfo_line *m)
 	char *end;
 
 	if (!*group || (!v2 && (strcmp(m->type, "cgroup") ||
-				!has_word(m->super, "memory"))))
+				!has_word(m->super, l->controller->name))))
 		return;
 	if (snprintf(dir, sizeof(dir), "%s%s", m->point,
 		     seen_from(group, m->root)) >= (int)sizeof(dir))
 		return;
 	for (;;) {
-		read_group(l, dir, v2);
+		l->controller->read_group(l, dir, v2);
 		end = strrchr(dir, '/');
 		if (!end || end < dir + top)
 			break;
@@ -166,9 +218,11 @@ static void read_mount(struct limits *l, const struct mountinfo_line *m)
 	}
 }
 
-uint64_t cgroup_memory_limit(const char *root)
+static uint64_t find_limit(const struct controller *c, const char *root)
 {
-	struct limits l = { .root = root, .least = UINT64_MAX };
+	struct limits l = { .controller = c,
+			    .root = root,
+			    .least = UINT64_MAX };
 	FILE *f = open_below(root, "/proc/self/mountinfo");
 	struct mountinfo_line m;
 	char *line = NULL;
@@ -182,6 +236,18 @@ uint64_t cgroup_memory_limit(const char *root)
 			read_mount(&l, &m);
 	free(line);
 	fclose(f);
+	return l.least;
+}
+
+uint64_t cgroup_memory_limit(const char *root)
+{
+	uint64_t limit = find_limit(&memory, root);
+
 	/* Version 1 says "none" as the largest number of whole pages. */
-	return l.least >= INT64_MAX / 2 ? UINT64_MAX : l.least;
+	return limit >= INT64_MAX / 2 ? UINT64_MAX : limit;
+}
+
+uint64_t cgroup_cpu_limit(const char *root)
+{
+	return find_limit(&cpu, root);
 }

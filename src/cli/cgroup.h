@@ -1,4 +1,4 @@
-/* The memory that the control groups of this process leave it. */
+/* The memory and CPU time that the control groups of this process leave it. */
 #ifndef RAWFUSE_CLI_CGROUP_H
 #define RAWFUSE_CLI_CGROUP_H
 
@@ -10,5 +10,8 @@
  * none. All files are looked for below @root ("" outside of tests).
  */
 uint64_t cgroup_memory_limit(const char *root);
+
+/* The same for CPU time, in thousandths of a CPU. */
+uint64_t cgroup_cpu_limit(const char *root);
 
 #endif

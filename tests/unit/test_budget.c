@@ -129,6 +129,38 @@ START_TEST(version_1)
 }
 END_TEST
 
+START_TEST(cpu_time)
+{
+	put_mount("/", "/cg", "cgroup2 none rw");
+	put("/proc/self/cgroup", "0::/a/b\n");
+	ck_assert(cgroup_cpu_limit(root) == UINT64_MAX);
+	put("/cg/a/b/cpu.max", "max 100000\n");
+	ck_assert(cgroup_cpu_limit(root) == UINT64_MAX);
+	put("/cg/a/cpu.max", "250000 100000\n");
+	ck_assert_uint_eq(cgroup_cpu_limit(root), 2500);
+	put("/cg/a/b/cpu.max", "5000 10000\n");
+	ck_assert_uint_eq(cgroup_cpu_limit(root), 500);
+	put("/cg/a/b/cpu.max", "5000 0\n");
+	ck_assert_uint_eq(cgroup_cpu_limit(root), 2500);
+	put("/cg/a/cpu.max", "7\n");
+	ck_assert(cgroup_cpu_limit(root) == UINT64_MAX);
+}
+END_TEST
+
+START_TEST(cpu_time_of_version_1)
+{
+	put_mount("/", "/cg", "cgroup cgroup rw,cpuacct,cpu");
+	put("/proc/self/cgroup", "4:cpu,cpuacct:/a\n");
+	put("/cg/cpu.cfs_quota_us", "-1\n");
+	put("/cg/cpu.cfs_period_us", "100000\n");
+	ck_assert(cgroup_cpu_limit(root) == UINT64_MAX);
+	put("/cg/a/cpu.cfs_quota_us", "150000\n");
+	ck_assert(cgroup_cpu_limit(root) == UINT64_MAX);
+	put("/cg/a/cpu.cfs_period_us", "100000\n");
+	ck_assert_uint_eq(cgroup_cpu_limit(root), 1500);
+}
+END_TEST
+
 static struct budget budget;
 static struct options o;
 
@@ -271,6 +303,8 @@ Suite *suite_budget(void)
 	tcase_add_test(tc, version_2);
 	tcase_add_test(tc, container);
 	tcase_add_test(tc, version_1);
+	tcase_add_test(tc, cpu_time);
+	tcase_add_test(tc, cpu_time_of_version_1);
 	tcase_add_test(tc, unbounded);
 	tcase_add_test(tc, always_within);
 	tcase_add_test(tc, small);
