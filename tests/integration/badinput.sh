@@ -227,6 +227,18 @@ pidfile_on_full_disk() {
 	rmdir "$dir/full"
 }
 
+# Less than what requests need; sanitizers need more for themselves.
+little_memory() {
+	AS=(bash -c 'ulimit -v 60000; exec "$@"' -)
+	if "${AS[@]}" "$RAWFUSE" --version >/dev/null 2>&1; then
+		refuses 1 "/dev/fuse: no memory.*ulimit -v" --io-uring=off \
+			"$image" "$file"
+	else
+		skip_part "little memory: not enough to start at all"
+	fi
+	AS=(env)
+}
+
 # After the mount is there already.
 late_failures() {
 	refuses 1 "$dir/none/pid: " --pidfile="$dir/none/pid" "$image" "$file"
@@ -263,6 +275,7 @@ each_transport mounted_already
 together
 pidfiles
 pidfile_on_full_disk
+little_memory
 late_failures
 helper
 finish
