@@ -195,6 +195,20 @@ static bool decode(struct entry *e)
 	return find_payload(e);
 }
 
+/*
+ * The requests that clients wait for, one that was just taken included. An
+ * answer is on its way only when it is submitted: the one before this one, if
+ * it was taken in the same batch, has none yet.
+ */
+static unsigned int in_hand(struct ring *r)
+{
+	uint64_t batch = r->session->uring->stats.batches;
+	bool together = batch == r->batch;
+
+	r->batch = batch;
+	return r->session->stats.in_flight + together;
+}
+
 static void take_request(struct entry *e)
 {
 	if (e->ring->session->ended) {
@@ -214,7 +228,7 @@ static void take_request(struct entry *e)
 	entry_set(e, ENTRY_HAVE_REQ);
 	/* A queue is the CPU that the request was made on. */
 	follow_request(&e->ring->session->loop->follow, e->qid,
-		       e->ring->session->stats.in_flight);
+		       in_hand(e->ring));
 	if (!decode(e)) {
 		answer(&e->req, -EIO, 0);
 		return;

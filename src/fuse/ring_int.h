@@ -38,6 +38,7 @@ struct ring {
 	uint8_t *headers;
 	struct payload payload;
 	unsigned int count[ENTRY_STATES];
+	uint64_t batch; /* of uring.c, that the last request came in */
 
 	/* ring_setup.c's: */
 	struct ring_queue *queues;

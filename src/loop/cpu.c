@@ -304,7 +304,7 @@ void cpu_share(void *arg, struct poll_share *share)
 	*share = (struct poll_share){ 0 };
 	if (getrusage(RUSAGE_THREAD, &usage))
 		return;
-	share->preemptions = (uint64_t)usage.ru_nivcsw;
+	share->switches = (uint64_t)(usage.ru_nvcsw + usage.ru_nivcsw);
 	share->delay = delay(arg);
 }
 

@@ -49,6 +49,7 @@ struct follow {
 	bool joined;
 	unsigned int cpu; /* where the last requests came from */
 	unsigned int streak; /* requests, one at a time, from there */
+	unsigned int company; /* requests before they count as such again */
 	/* While joined: */
 	unsigned int other, others; /* another CPU; requests in a row */
 	unsigned int strikes; /* signs of several clients */
@@ -79,6 +80,7 @@ void follow_alone(struct follow *f);
 void follow_watch(struct follow *f, unsigned int cpu, unsigned int in_flight);
 
 #define FOLLOW_GLIMPSE 16 /* requests alone, before a clock is looked at */
+#define FOLLOW_COMPANY 512 /* after several at a time: they may come again */
 
 /* Runs on its client's CPU, or measures whether it should. */
 static inline bool follow_is_near(const struct follow *f)
@@ -97,6 +99,10 @@ static inline void follow_request(struct follow *f, unsigned int cpu,
 	} else if (in_flight > 1 || cpu != f->cpu) {
 		f->cpu = cpu;
 		f->streak = 0;
+		if (in_flight > 1 && !f->eager)
+			f->company = FOLLOW_COMPANY;
+	} else if (f->company) {
+		f->company--;
 	} else if (++f->streak >= FOLLOW_GLIMPSE) {
 		follow_alone(f);
 	}

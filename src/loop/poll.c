@@ -30,10 +30,10 @@
  * - So it is while the loop shares the CPU of its client (follow.c), or is
  *   about to: it measures whether that is worth while.
  * - A spin that the scheduler has interrupted (the clock jumps) is the last of
- *   its kind for a while. So is a short one when this thread has lately had to
- *   leave its CPU, and waited for it for long. (Kernel threads come and go, but
- *   are quick; to wake up from an idle CPU counts as waiting, but nobody is
- *   preempted.) The while doubles with each repetition.
+ *   its kind for a while. So is a short one when this thread has lately waited
+ *   long to have its CPU again. (A client that is woken on our CPU, kernel
+ *   threads, and to wake up from an idle CPU make for many short waits; who
+ *   computes makes for long ones.) The while doubles with each repetition.
  */
 #include "config.h"
 
@@ -55,6 +55,7 @@
 #define CHECK_EVERY (10 * MS)
 #define CHECK_STALE (100 * MS) /* nothing is known of so long ago */
 #define CROWDED 16 /* waited for so much of the time between two checks */
+#define CROWD_WAIT (200 * US) /* each time that it was left, on average */
 #define PAUSE_LEAST (10 * MS)
 #define PAUSE_SHORT (50 * MS) /* the least where there is little to gain */
 #define PAUSE_MOST (1000 * MS)
@@ -121,14 +122,16 @@ static bool crowded(struct poll *p, struct poll_wait *w, uint64_t now)
 {
 	uint64_t since = now - w->checked;
 	struct poll_share before = w->share;
+	uint64_t waited, switches;
 
 	if (!p->look || since < CHECK_EVERY)
 		return false;
 	p->look(p->arg, &w->share);
 	w->checked = now;
-	return since < CHECK_STALE &&
-	       w->share.preemptions != before.preemptions &&
-	       w->share.delay - before.delay > since / CROWDED;
+	waited = w->share.delay - before.delay;
+	switches = w->share.switches - before.switches;
+	return since < CHECK_STALE && waited > since / CROWDED &&
+	       waited > switches * CROWD_WAIT;
 }
 
 bool poll_begin(struct poll *p, uint64_t now)

@@ -23,7 +23,7 @@ enum poll_kind {
 
 /* What this thread has had of its CPU, since it began. */
 struct poll_share {
-	uint64_t preemptions; /* times it had to leave the CPU to others */
+	uint64_t switches; /* times it left the CPU, for whatever reason */
 	uint64_t delay; /* ns it was ready to run and did not */
 };
 

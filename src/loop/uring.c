@@ -262,6 +262,7 @@ static unsigned int reap(struct uring *u)
 
 static void submit(struct uring *u)
 {
+	u->stats.batches++;
 	if (u->emulated)
 		uring_emulate(u);
 	else if (io_uring_sq_ready(&u->ring) || taskrun_waits(u)) {

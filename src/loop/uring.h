@@ -17,6 +17,7 @@
 struct uring_stats {
 	uint64_t turns; /* drains */
 	uint64_t enters; /* io_uring_enter calls */
+	uint64_t batches; /* submissions of all that was queued */
 	uint64_t completions; /* CQEs and posted ops */
 };
 

@@ -110,6 +110,7 @@ fio_options() {
 # Requests, seconds, requests a second, MiB a second, p50, p99, p99.9 in us; for
 # sync the latency of the fsync.
 read_fio() {
+	sed -n "/^{/,\$p" | # it may have something to note before
 	jq -r '.jobs[0] as $j | [$j.read, $j.write] as $d |
 		if $j.error != 0 then error("fio") else . end |
 		(if ($j.sync.total_ios // 0) > 0 then $j.sync else
