@@ -250,13 +250,14 @@ static bool start_teller(struct life *l)
 
 	/* Held up beside busy ones, it would hold the file's lock. */
 	follow_leave(&l->loop->follow, FOLLOW_CHILD);
-	pid = mount_tell_start(l->mount, l->session->block->size, !l->told);
+	pid = mount_tell_start(l->mount, l->session->block->size, !l->told,
+			       l->session->stale);
 	if (pid < 0) {
 		log_warnx("%s: telling the kernel the size: %s", l->mount->path,
 			  strerror(-pid));
 		return false;
 	}
-	l->past_end = false;
+	l->past_end = l->session->stale = false;
 	l->session->teller = pid;
 	ev_child_set(&l->teller, pid, 0);
 	ev_child_start(l->loop->ev, &l->teller);

@@ -239,11 +239,28 @@ static void emptied_stat_done(struct block_req *io)
 		s->on_size(s);
 }
 
+/* Such an error is found before anything is done. */
+static bool is_refusal(int64_t result)
+{
+	return result == -EOPNOTSUPP || result == -EINVAL ||
+	       result == -EROFS || result == -EPERM || result == -EFBIG;
+}
+
+void attr_zeroing_failed(struct session *s, int64_t result)
+{
+	if (is_refusal(result) || s->ended)
+		return;
+	s->stale = true;
+	if (s->on_size)
+		s->on_size(s);
+}
+
 static void emptied(struct block_req *io)
 {
 	struct fuse_request *req = io->user;
 
 	if (io->result < 0) {
+		attr_zeroing_failed(req->session, io->result);
 		ops_answer(req, ops_error(io->result), 0);
 		return;
 	}

@@ -10,6 +10,12 @@ void attr_handle_set(struct fuse_request *req);
 /* Contents change: a time set by hand no longer holds. */
 void attr_modified(struct session *s);
 
+/*
+ * Zeroing ended in @result, -errno, perhaps with a part of it done: the kernel's
+ * page cache, which goes by success alone, must drop what it shows of that.
+ */
+void attr_zeroing_failed(struct session *s, int64_t result);
+
 /* A write takes set-user-ID away, and set-group-ID where it means that. */
 void attr_kill_suid(struct session *s);
 

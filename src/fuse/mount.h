@@ -77,10 +77,11 @@ pid_t mount_undo_start(struct mount *m, bool lazy);
  * which for the root of a mount begins as 0, and of its mtime, and takes both
  * from system calls only. So a child makes these: truncate(2) to @size and, if
  * @times, utimensat(2). Its requests must be answered with the truth and
- * change nothing. Returns its pid or -errno; its exit status is 0 or an errno.
+ * change nothing. With @drop it lets go what the page cache has of the file, but
+ * for pages that are mapped or not yet written. Returns its pid or -errno; its exit status is 0 or an errno.
  * Who reaps it sets m->teller to 0.
  */
-pid_t mount_tell_start(struct mount *m, uint64_t size, bool times);
+pid_t mount_tell_start(struct mount *m, uint64_t size, bool times, bool drop);
 
 /* Aborts the connection: every caller gets ECONNABORTED. 0 or -errno. */
 int mount_abort(const struct mount *m);

@@ -68,7 +68,17 @@ pid_t mount_undo_start(struct mount *m, bool lazy)
 	_exit(unmount(m, lazy) | lost);
 }
 
-static int tell(const struct mount *m, uint64_t size, bool times)
+/* Pages that are mapped, or not written yet, stay. */
+static int drop_cache(const char *via)
+{
+	int fd = open(via, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) /* by its mode it may be for writing only */
+		fd = open(via, O_WRONLY | O_CLOEXEC);
+	return fd < 0 ? errno : posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+static int tell(const struct mount *m, uint64_t size, bool times, bool drop)
 {
 	struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT }, m->mtime };
 	int place = apart_open(m);
@@ -80,10 +90,10 @@ static int tell(const struct mount *m, uint64_t size, bool times)
 		return errno;
 	if (times && utimensat(AT_FDCWD, via, ts, 0))
 		return errno;
-	return 0;
+	return drop ? drop_cache(via) : 0;
 }
 
-pid_t mount_tell_start(struct mount *m, uint64_t size, bool times)
+pid_t mount_tell_start(struct mount *m, uint64_t size, bool times, bool drop)
 {
 	m->teller = fork();
 	if (m->teller > 0)
@@ -92,5 +102,5 @@ pid_t mount_tell_start(struct mount *m, uint64_t size, bool times)
 		m->teller = 0;
 		return -errno;
 	}
-	_exit(tell(m, size, times));
+	_exit(tell(m, size, times, drop));
 }

@@ -215,7 +215,8 @@ static void handle_flush(struct fuse_request *req)
 {
 	struct session *s = req->session;
 
-	if (s->telling) {
+	/* Its own child cannot wait for its own end. */
+	if (s->telling && req->pid && req->pid != (uint32_t)s->teller) {
 		req->next_held = s->held;
 		s->held = req;
 		return;
@@ -242,6 +243,15 @@ static void handle_fsync(struct fuse_request *req)
 	ops_submit(req, BLOCK_FLUSH, data ? 0 : BLOCK_FULL_SYNC, plain_done);
 }
 
+static void zeroed(struct block_req *io)
+{
+	struct fuse_request *req = io->user;
+
+	if (io->result < 0)
+		attr_zeroing_failed(req->session, io->result);
+	plain_done(io);
+}
+
 static void handle_fallocate(struct fuse_request *req)
 {
 	const struct fuse_fallocate_in *in = req->in;
@@ -263,7 +273,7 @@ static void handle_fallocate(struct fuse_request *req)
 	req->io.length = in->length;
 	ops_submit(req, type,
 		   in->mode & FALLOC_FL_KEEP_SIZE ? BLOCK_KEEP_SIZE : 0,
-		   plain_done);
+		   mode ? zeroed : plain_done);
 }
 
 static void seek_done(struct block_req *io)

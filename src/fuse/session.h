@@ -71,6 +71,7 @@ struct session {
 	pid_t teller; /* tells the kernel the size: SETATTR changes nothing */
 	bool telling; /* it is to be told: FLUSHes wait for that */
 	struct fuse_request *held; /* these */
+	bool stale; /* its page cache shows what is gone: it must drop that */
 	int backing_id; /* of the image, for FOPEN_PASSTHROUGH; 0: none */
 	bool backing_direct; /* the image's file system offers O_DIRECT */
 	bool zero_copy; /* and their data need not be copied */

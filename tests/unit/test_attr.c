@@ -356,9 +356,17 @@ START_TEST(o_trunc_ways)
 	ck_assert_int_eq(empty(_i, 0), -EIO);
 	driver.result[BLOCK_WRITE] = 0;
 	ck_assert_int_eq(empty(_i, 0), -EIO);
-	ck_assert_uint_eq(sizes_told, 0);
+	/* The child that is then asked for drops the kernel's pages. */
+	ck_assert_uint_eq(sizes_told, 1);
+	ck_assert(f->session->stale);
+	f->session->stale = false;
 	driver.result[BLOCK_DISCARD] = -ENOSPC;
 	ck_assert_int_eq(empty(_i, 0), -ENOSPC);
+	ck_assert(f->session->stale);
+	f->session->stale = false;
+	driver.result[BLOCK_DISCARD] = -EPERM; /* before anything is done */
+	ck_assert_int_eq(empty(_i, 0), -EPERM);
+	ck_assert(!f->session->stale);
 }
 END_TEST
 
