@@ -18,9 +18,9 @@ enum effect { EFFECT_READ, EFFECT_CHANGE, EFFECT_FLUSH };
 
 static const char *const advice[] = {
 	[CAUSE_ROOM] = "make room in its file system, or in the quota of its "
-		       "owner; then writes go on",
-	[CAUSE_SIZE] = "the limit on the size of files (ulimit -f), or that of "
-		       "its file system, forbids more",
+		       "owner",
+	[CAUSE_SIZE] = "raise the limit on the size of files (ulimit -f), or "
+		       "move it to a file system that takes larger ones",
 	[CAUSE_OTHER] =
 		"look for its storage in the kernel's log (dmesg); save "
 		"what can be read",
@@ -75,15 +75,18 @@ static enum effect effect_of(const struct block_req *req)
 void fault_tell(struct block *b, const struct block_req *req, int error)
 {
 	enum cause cause = cause_of(error);
-	struct log_limit *l = &b->faults[effect_of(req)][cause];
+	enum effect effect = effect_of(req);
+	struct log_limit *l = &b->faults[effect][cause];
+	bool goes_on = cause == CAUSE_ROOM && effect == EFFECT_CHANGE;
 
 	if (is_answer(req, error))
 		return;
 	l->most = 1;
-	log_limited_at(l, "%s: %s at %llu: %s: %s", b->opt.path,
+	log_limited_at(l, "%s: %s at %llu: %s: %s%s", b->opt.path,
 		       block_type_name(req->type),
 		       (unsigned long long)(req->offset + req->moved),
-		       strerror(-error), advice[cause]);
+		       strerror(-error), advice[cause],
+		       goes_on ? "; then writes go on" : "");
 }
 
 void fault_lost(struct block *b, int error)
@@ -92,8 +95,8 @@ void fault_lost(struct block *b, int error)
 
 	l->most = 1;
 	log_limited_at(l,
-		       "%s: %s: what was written is lost; no flush succeeds "
-		       "any more; %s",
+		       "%s: %s: what was written is lost, and no flush "
+		       "succeeds until rawfuse is started again; first %s",
 		       b->opt.path, strerror(-error), advice[cause_of(error)]);
 }
 

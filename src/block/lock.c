@@ -41,6 +41,13 @@ static const char *const perm_names[PERMS] = {
 	[PERM_RESIZE] = "resize",
 };
 
+static const char *const uses[PERMS] = {
+	[PERM_CONSISTENT_READ] = "reading",
+	[PERM_WRITE] = "writing",
+	[PERM_WRITE_UNCHANGED] = "writing what is there",
+	[PERM_RESIZE] = "resizing",
+};
+
 static struct flock byte_lock(short type, off_t byte)
 {
 	return (struct flock){ .l_type = type,
@@ -74,6 +81,10 @@ void lock_release(int fd)
 	fcntl(fd, F_OFD_SETLK, &fl);
 }
 
+#define ADVICE                                                           \
+	"; stop that program, or give --no-lock if both may safely use " \
+	"the image"
+
 static int conflict(int fd, const char *path, enum perm perm,
 		    bool used_by_them)
 {
@@ -82,12 +93,11 @@ static int conflict(int fd, const char *path, enum perm perm,
 	holder_find(fd, PERM_USED, PERM_UNSHARED + PERMS - PERM_USED, who);
 	if (used_by_them)
 		log_warnx("%s: lock: another program (%s) has the image open "
-			  "for %s; end it, or use --no-lock if it cannot harm",
-			  path, who, perm_names[perm]);
+			  "for %s" ADVICE,
+			  path, who, uses[perm]);
 	else
 		log_warnx("%s: lock: another program (%s) has the image open "
-			  "and lets no other one %s; end it, or use --no-lock "
-			  "if it cannot harm",
+			  "and lets no other one %s" ADVICE,
 			  path, who, perm_names[perm]);
 	return -EBUSY;
 }
@@ -160,8 +170,8 @@ int lock_image(int fd, const char *path, bool writer)
 
 		holder_find(fd, PERM_USED, PERM_UNSHARED + PERMS - PERM_USED,
 			    who);
-		log_warnx("%s: lock: another program (%s) holds it exclusively;"
-			  " end it, or use --no-lock",
+		log_warnx("%s: lock: another program (%s) holds it "
+			  "exclusively" ADVICE,
 			  path, who);
 		return -EBUSY;
 	}

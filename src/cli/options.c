@@ -238,8 +238,8 @@ static int check_values(const struct options *o)
 			  "list of CPUs as 0-3,5",
 			  o->cpu);
 	else if (poll_parse(o->poll, NULL))
-		log_warnx("--poll: '%s' is not one of auto, off, and no number "
-			  "of microseconds up to %u",
+		log_warnx("--poll: '%s' is neither auto, off nor a number of "
+			  "microseconds from 0 to %u",
 			  o->poll, POLL_MOST);
 	else
 		return 0;

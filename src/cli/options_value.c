@@ -14,12 +14,13 @@ static int bad_value(const struct option_spec *s, const char *value)
 	case KIND_NUMBER:
 	case KIND_SIZE:
 	case KIND_AUTO_SIZE:
-		log_warnx("--%s: '%s' is not %s%s from %llu to %llu", s->name,
+		log_warnx("--%s: '%s' is not %s%s from %llu to %llu%s", s->name,
 			  value,
 			  s->kind == KIND_AUTO_SIZE ? "auto, off, or " : "",
 			  s->kind == KIND_NUMBER ? "a number" : "a size",
 			  (unsigned long long)s->least,
-			  (unsigned long long)s->most);
+			  (unsigned long long)s->most,
+			  s->kind == KIND_NUMBER ? "" : " bytes");
 		break;
 	case KIND_TRACE:
 		log_warnx("--%s: '%s' is not one of fuse, ring, block, life, "

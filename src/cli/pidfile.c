@@ -246,6 +246,17 @@ int pidfile_wait(const char *path)
 		log_info("%s: no export, and none that has failed", path);
 		return EXIT_SUCCESS;
 	}
+	if (fd == -ENODATA) {
+		const char *dir = getenv("XDG_RUNTIME_DIR");
+
+		log_warnx("%s: --wait: the export cannot be found by its "
+			  "mountpoint: %s; give the pidfile",
+			  path,
+			  geteuid() && !(dir && *dir)
+				  ? "XDG_RUNTIME_DIR is not set"
+				  : "this user and root have no record of it");
+		return EXIT_FAILURE;
+	}
 	if (fd < 0 || flock(fd, LOCK_SH)) {
 		log_warnx("%s: --wait: %s", path,
 			  strerror(fd < 0 ? -fd : errno));

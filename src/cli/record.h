@@ -30,7 +30,8 @@ char *record_name(const char *path, bool make);
 
 /*
  * Opens the pidfile @path, or the record of the mountpoint @path; a descriptor
- * or -errno, -ENOENT if there is neither. The mount is not touched.
+ * or -errno: -ENOENT if there is neither, -ENODATA if something is mounted there
+ * and has no record. The mount is not touched.
  */
 int record_find(const char *path);
 

@@ -8,10 +8,12 @@
 
 #include "loop/log.h"
 
+#define LONG_WORD 80 /* bytes; a longer one is cut itself */
+
 unsigned int log_traces;
 
 static bool to_syslog;
-static char last[256];
+static char last[LOG_LAST_SIZE];
 static void (*line_tap)(const char *line);
 
 void log_to_syslog(bool on)
@@ -75,7 +77,34 @@ static void escape(char *to, size_t size, const char *from)
 	to[used] = '\0';
 }
 
-static void put(int priority, int err, const char *fmt, va_list ap)
+/* How much of @line, which is longer than @most: up to a word, or a character. */
+static size_t cut_at(const char *line, size_t most)
+{
+	size_t n;
+
+	for (n = most; n > most - LONG_WORD; n--)
+		if (line[n] == ' ')
+			return n;
+	for (n = most; n && (line[n] & 0xc0) == 0x80; n--)
+		;
+	return n;
+}
+
+static void keep_last(const char *line)
+{
+	static const char more[] = " ...";
+	size_t n = strlen(line);
+
+	if (n >= sizeof(last)) {
+		n = cut_at(line, sizeof(last) - sizeof(more));
+		memcpy(last + n, more, sizeof(more));
+	} else {
+		last[n] = '\0';
+	}
+	memcpy(last, line, n);
+}
+
+static void put(int priority, bool keep, int err, const char *fmt, va_list ap)
 {
 	char text[1024], line[2 * sizeof(text)];
 	int kept = errno;
@@ -87,9 +116,8 @@ static void put(int priority, int err, const char *fmt, va_list ap)
 		snprintf(text + used, sizeof(text) - used, ": %s",
 			 strerror(err));
 	escape(line, sizeof(line), text);
-	if (priority == LOG_ERR)
-		snprintf(last, sizeof(last), "%.*s", (int)sizeof(last) - 1,
-			 line);
+	if (keep)
+		keep_last(line);
 	if (line_tap)
 		line_tap(line);
 	else if (to_syslog)
@@ -99,30 +127,35 @@ static void put(int priority, int err, const char *fmt, va_list ap)
 	errno = kept;
 }
 
-#define PUT(priority, err, fmt)              \
-	do {                                 \
-		va_list ap;                  \
-		va_start(ap, fmt);           \
-		put(priority, err, fmt, ap); \
-		va_end(ap);                  \
+#define PUT(priority, keep, err, fmt)              \
+	do {                                       \
+		va_list ap;                        \
+		va_start(ap, fmt);                 \
+		put(priority, keep, err, fmt, ap); \
+		va_end(ap);                        \
 	} while (0)
 
 void log_warn(const char *fmt, ...)
 {
-	PUT(LOG_ERR, errno, fmt);
+	PUT(LOG_ERR, true, errno, fmt);
 }
 
 void log_warnx(const char *fmt, ...)
 {
-	PUT(LOG_ERR, 0, fmt);
+	PUT(LOG_ERR, true, 0, fmt);
+}
+
+void log_summary(const char *fmt, ...)
+{
+	PUT(LOG_ERR, false, 0, fmt);
 }
 
 void log_info(const char *fmt, ...)
 {
-	PUT(LOG_INFO, 0, fmt);
+	PUT(LOG_INFO, false, 0, fmt);
 }
 
 void log_trace_line(const char *fmt, ...)
 {
-	PUT(LOG_DEBUG, 0, fmt);
+	PUT(LOG_DEBUG, false, 0, fmt);
 }

@@ -19,7 +19,11 @@ extern unsigned int log_traces; /* enum log_trace, or-ed */
 /* From here on, lines go to syslog (true) or stderr (false). */
 void log_to_syslog(bool on);
 
-/* The last line of log_warn() or log_warnx(), cut short; "" if there is none. */
+/*
+ * The last line of log_warn() or log_warnx(), cut between two words if it is too
+ * long; "" if there is none.
+ */
+#define LOG_LAST_SIZE 400u /* bytes; a pidfile holds it and a few words */
 const char *log_last(void);
 
 /* Each line is also given to @tap, for tests; NULL for none. */
@@ -32,6 +36,9 @@ void log_set_tap(void (*tap)(const char *line));
  */
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warnx(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* As log_warnx(), of what was said before: log_last() stays what it is. */
+void log_summary(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*

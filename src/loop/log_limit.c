@@ -45,10 +45,14 @@ static void tell(struct log_limit *l, uint64_t now)
 	l->said = 0;
 	l->left_out = 0;
 	l->since = now;
+	if (!seconds)
+		seconds = 1;
 	if (n)
-		log_warnx("%" PRIu64 " more such lines in %" PRIu64
-			  " seconds are left out: %s",
-			  n, seconds ? seconds : 1, l->line);
+		log_summary("%" PRIu64 " more such line%s in %" PRIu64
+			    " second%s %s left out: %s",
+			    n, n == 1 ? "" : "s", seconds,
+			    seconds == 1 ? "" : "s", n == 1 ? "is" : "are",
+			    l->line);
 }
 
 static bool is_over(const struct log_limit *l, uint64_t now)

@@ -190,22 +190,62 @@ START_TEST(limits_removed)
 	ck_assert_uint_eq(capture_lines(), 3);
 	ck_assert_uint_eq(wakes, 1);
 	ck_assert(!log_tell_left_out(true));
-	ck_assert_uint_eq(capture_count("4 more such lines in 1 seconds are "
+	ck_assert_uint_eq(capture_count("4 more such lines in 1 second are "
 					"left out: one 0"),
 			  1);
-	ck_assert_uint_eq(capture_count("3 more such lines in 1 seconds are "
+	ck_assert_uint_eq(capture_count("3 more such lines in 1 second are "
 					"left out: two 1"),
 			  1);
 	log_limited_at(&one, "one again");
 	log_limited_at(&one, "one again");
 	ck_assert_uint_eq(wakes, 2);
 	log_limit_remove(&one);
-	ck_assert_uint_eq(capture_count("1 more such lines"), 1);
+	ck_assert_uint_eq(capture_count("1 more such line in 1 second is "
+					"left out: one again"),
+			  1);
 	log_limit_remove(&one);
 	log_limit_remove(&two);
 	ck_assert(!log_tell_left_out(true));
 	ck_assert_uint_eq(capture_lines(), 7);
 	log_on_left_out(NULL, NULL);
+}
+END_TEST
+
+/* How the program ended is told by a warning, never by a number of them. */
+START_TEST(last_is_no_summary)
+{
+	struct log_limit l = { .most = 1 };
+
+	capture_start();
+	log_limited_at(&l, "disk.img: first");
+	log_limited_at(&l, "disk.img: again");
+	log_warnx("disk.img: flush");
+	log_info("bye");
+	log_limit_remove(&l);
+	ck_assert_uint_eq(capture_count("1 more such line"), 1);
+	ck_assert_str_eq(log_last(), "disk.img: flush");
+}
+END_TEST
+
+/* Cut between words; one that is too long itself, between characters. */
+START_TEST(last_is_cut)
+{
+	static char text[2 * LOG_LAST_SIZE];
+	size_t i;
+
+	capture_start();
+	for (i = 0; i + 5 < sizeof(text); i += 5)
+		strcpy(text + i, "word ");
+	log_warnx("%s", text);
+	ck_assert_uint_lt(strlen(log_last()), LOG_LAST_SIZE);
+	ck_assert_uint_gt(strlen(log_last()), LOG_LAST_SIZE - 10);
+	ck_assert_str_eq(log_last() + strlen(log_last()) - 9, " word ...");
+	for (i = 0; i + 3 < sizeof(text); i += 3)
+		strcpy(text + i, "\xe2\x82\xac");
+	log_warnx("%s", text);
+	ck_assert_uint_eq((strlen(log_last()) - 4) % 3, 0);
+	log_warnx("short");
+	ck_assert_str_eq(log_last(), "short");
 }
 END_TEST
 
@@ -234,6 +274,8 @@ Suite *suite_log(void)
 	tcase_add_loop_test(tc, control_characters, 0, (int)COUNT(escapes));
 	tcase_add_test(tc, limits);
 	tcase_add_test(tc, limits_removed);
+	tcase_add_test(tc, last_is_no_summary);
+	tcase_add_test(tc, last_is_cut);
 	tcase_add_test(tc, traces);
 	tcase_add_test(tc, keeps_errno_untapped);
 	tcase_add_test(tc, to_stderr);
