@@ -44,7 +44,7 @@ static int check_kernel(const struct named_dir *d)
 		return 0;
 	}
 	log_warn("--allow-files: openat2, by which files are kept beneath '%s',"
-		 " is denied here (it takes Linux 5.6, and a container that "
+		 " is denied here (it requires Linux 5.6, and a container that "
 		 "permits it); use --untrusted without --allow-files",
 		 d->path);
 	return -errno;

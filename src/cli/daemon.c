@@ -1,9 +1,9 @@
 /*
  * Into the background, but not before the file can be used.
  *
- * Until then the two processes are one to whoever looks: a signal that would
- * end the one in front ends the start, and only then that process, by that
- * signal; if it is killed, the kernel tells the other one.
+ * Until then the two processes act as one. The process in front passes on a
+ * signal that would end it, waits for the start to end, and ends by that signal;
+ * if it is killed, the kernel signals the other one.
  */
 #include "config.h"
 
