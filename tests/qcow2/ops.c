@@ -81,6 +81,9 @@ static void predict(struct ops *ops, struct ops_slot *slot)
 			slot->expect_error = -ENOSPC;
 		if (keep && req->type == BLOCK_ZERO)
 			slot->expect_error = 0; /* nothing to do there */
+		if (keep && req->type == BLOCK_ALLOCATE && ops->opt.growable &&
+		    inside < slot->length)
+			slot->expect_error = -EOPNOTSUPP;
 		break;
 	case BLOCK_SEEK_DATA:
 	case BLOCK_SEEK_HOLE:
