@@ -144,7 +144,9 @@ our_loops() {
 	losetup -l -n -O NAME,BACK-FILE 2>/dev/null | grep -F -- "$dir/" | cut -d' ' -f1
 }
 
-is_gone() { ! kill -0 "$1" 2>/dev/null; }
+# A process that has ended, and may wait for its parent to take note of it: not
+# every init does so at once.
+is_gone() { [[ $(awk '$1 == "State:" { print $2 }' "/proc/$1/status" 2>/dev/null) == @(|Z|X) ]]; }
 
 # The connection's number, as in /sys/fs/fuse/connections.
 connection_of() {
