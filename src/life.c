@@ -61,6 +61,7 @@ struct life {
 	bool past_end_said;
 	ev_signal term, intr, usr1, hup;
 	ev_child undo, teller;
+	ev_io front; /* the process in front may go */
 	ev_timer grace, last_resort;
 	struct writeback writeback;
 };
@@ -238,10 +239,27 @@ static void announce(struct life *l)
 		return;
 	}
 	pidfile_write_record(l->mount->path);
-	if (l->ready_fd >= 0 && !daemon_ready(l->ready_fd))
+	if (l->ready_fd < 0) {
+		block_tell_files(s->block);
+	} else if (daemon_ready(l->ready_fd)) {
+		ev_io_set(&l->front, l->ready_fd, EV_READ);
+		ev_io_start(l->loop->ev, &l->front);
+	} else {
 		session_break(s);
+	}
+}
+
+static void front_cb(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct life *l = w->data;
+
+	(void)revents;
+	ev_io_stop(ev, w);
+	if (daemon_go(l->ready_fd))
+		block_tell_files(l->session->block); /* to the log */
+	else
+		session_break(l->session);
 	l->ready_fd = -1;
-	block_tell_files(s->block); /* in the background, to the log */
 }
 
 static bool start_teller(struct life *l)
@@ -408,9 +426,11 @@ static void start_watchers(struct life *l)
 		      l->options->foreground ? stop_cb : ignore_cb, SIGHUP);
 	ev_child_init(&l->undo, undo_cb, 0, 0);
 	ev_child_init(&l->teller, told_cb, 0, 0);
+	ev_init(&l->front, front_cb);
 	ev_init(&l->grace, grace_cb);
 	ev_init(&l->last_resort, last_resort_cb);
 	l->undo.data = l->teller.data = l->grace.data = l->last_resort.data = l;
+	l->front.data = l;
 }
 
 static void stop_watchers(struct life *l)
@@ -421,6 +441,7 @@ static void stop_watchers(struct life *l)
 	unwatch(l, &l->hup);
 	ev_child_stop(l->loop->ev, &l->undo);
 	ev_child_stop(l->loop->ev, &l->teller);
+	ev_io_stop(l->loop->ev, &l->front);
 	ev_timer_stop(l->loop->ev, &l->grace);
 	ev_timer_stop(l->loop->ev, &l->last_resort);
 }

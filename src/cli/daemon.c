@@ -4,6 +4,11 @@
  * Until then the two processes act as one. The process in front passes on a
  * signal that would end it, waits for the start to end, and ends by that signal;
  * if it is killed, the kernel signals the other one.
+ *
+ * They part in three steps, since either may be held up at any time: the child
+ * is READY, the front process says GO unless a signal came before, the child
+ * is not signalled any more and is GONE. A front process that has been killed
+ * never says GO.
  */
 #include "config.h"
 
@@ -14,6 +19,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +28,10 @@
 
 static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 #define ENDING (sizeof(ending) / sizeof(*ending))
+
+#define READY 'r'
+#define GO 'g'
+#define GONE 'e'
 
 static volatile sig_atomic_t caught;
 
@@ -72,26 +82,41 @@ static void block(sigset_t *old)
 	sigprocmask(SIG_BLOCK, &set, old);
 }
 
+static void pass_on(pid_t child, int *told)
+{
+	if (caught && caught != *told) {
+		*told = caught;
+		kill(child, SIGTERM);
+	}
+}
+
 /*
- * Waits until the child says that it is ready, or has ended: true in the first
- * case. A signal meanwhile is passed on, as SIGTERM; then it has to end.
+ * Waits until the child has gone its own way, or has ended: true in the first
+ * case. A signal before that is passed on, as SIGTERM; then it has to end.
  */
 static bool wait_for(pid_t child, int fd, const sigset_t *unblocked)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int told = 0;
+	int told = 0, n;
+	sigset_t blocked;
 	char byte;
 
 	for (;;) {
-		int n = ppoll(&p, 1, NULL, unblocked);
-
-		if (caught && caught != told) {
-			told = caught;
-			kill(child, SIGTERM);
-		}
-		if (n > 0)
-			return read(fd, &byte, 1) == 1;
+		n = ppoll(&p, 1, NULL, unblocked);
+		/* Where it has an answer, ppoll() leaves a signal pending. */
+		sigprocmask(SIG_SETMASK, unblocked, &blocked);
+		sigprocmask(SIG_SETMASK, &blocked, NULL);
+		pass_on(child, &told);
 		if (n < 0 && errno != EINTR)
+			return false;
+		if (n <= 0)
+			continue;
+		if (read(fd, &byte, 1) != 1)
+			return false;
+		if (byte == GONE)
+			return true;
+		byte = GO;
+		if (!told && send(fd, &byte, 1, MSG_NOSIGNAL) != 1)
 			return false;
 	}
 }
@@ -125,14 +150,16 @@ int daemon_fork(void)
 	sigset_t old;
 	int fds[2];
 
-	if (pipe2(fds, O_CLOEXEC)) {
-		log_warn("background: pipe");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
+		log_warn("background: socketpair");
 		return -1;
 	}
 	block(&old);
 	pid = fork();
 	if (pid < 0) {
 		log_warn("background: fork");
+		close(fds[0]);
+		close(fds[1]);
 		return -1;
 	}
 	if (pid) {
@@ -149,15 +176,25 @@ int daemon_fork(void)
 	return fds[1];
 }
 
+static bool tell(int fd, char byte)
+{
+	if (send(fd, &byte, 1, MSG_NOSIGNAL) == 1)
+		return true;
+	log_warn("background: telling the parent");
+	return false;
+}
+
 bool daemon_ready(int fd)
 {
+	return tell(fd, READY);
+}
+
+static void leave_files(void)
+{
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	bool told;
 	size_t i;
 	int to;
 
-	if (chdir("/"))
-		log_warn("background: chdir /");
 	log_to_syslog(true);
 	for (to = 0; null >= 0 && to < 3; to++)
 		dup2(null, to);
@@ -168,10 +205,20 @@ bool daemon_ready(int fd)
 	free(inherited);
 	inherited = NULL;
 	inherited_n = 0;
+}
+
+bool daemon_go(int fd)
+{
+	char byte;
+	bool gone;
+
+	if (recv(fd, &byte, 1, MSG_DONTWAIT) != 1)
+		return false;
+	if (chdir("/"))
+		log_warn("background: chdir /");
+	leave_files();
 	prctl(PR_SET_PDEATHSIG, 0);
-	told = write(fd, "", 1) == 1;
-	if (!told)
-		log_warn("background: telling the parent");
+	gone = tell(fd, GONE);
 	close(fd);
-	return told;
+	return gone;
 }

@@ -17,10 +17,13 @@ bool daemon_is_ignored(int signum);
  */
 int daemon_fork(void);
 
-/*
- * The file can be used: lets the parent go, and the terminal, and what the
- * caller had open. False if the parent is not there any more.
- */
+/* The file can be used: asks the parent to go. False if it is not there. */
 bool daemon_ready(int fd);
+
+/*
+ * @fd can be read: lets the terminal go, and what the caller had open, and
+ * closes @fd. False if the parent has been killed before: the start has failed.
+ */
+bool daemon_go(int fd);
 
 #endif
