@@ -55,7 +55,7 @@ static void give_back(struct dev_request *dr)
 	d->free = dr;
 	if (!d->stopped && !ev_is_active(&d->io))
 		ev_io_start(d->session->loop->ev, &d->io);
-	session_leave(d->session);
+	session_leave(d->session, &dr->req);
 }
 
 static void send_answer(struct dev *d, const struct fuse_out_header *out,
@@ -138,7 +138,7 @@ static bool read_one(struct dev *d)
 
 	if (n >= (ssize_t)sizeof(struct fuse_in_header)) {
 		d->free = dr->next_free;
-		session_enter(d->session);
+		session_enter(d->session, &dr->req);
 		handle(dr, (size_t)n);
 		return true;
 	}
@@ -246,4 +246,17 @@ void dev_trim(struct dev *d)
 
 	for (dr = d->free; dr; dr = dr->next_free)
 		memory_drop(dr->buf, d->buf_size);
+}
+
+const struct fuse_request *dev_oldest(const struct dev *d)
+{
+	const struct fuse_request *oldest = NULL, *req;
+	unsigned int i;
+
+	for (i = 0; i < d->n; i++) {
+		req = &d->requests[i].req;
+		if (req->since && (!oldest || req->since < oldest->since))
+			oldest = req;
+	}
+	return oldest;
 }

@@ -73,9 +73,9 @@ static void entry_set(struct entry *e, enum entry_state to)
 	r->count[to]++;
 	e->state = to;
 	if (!in_our_hands(from) && in_our_hands(to))
-		session_enter(r->session);
+		session_enter(r->session, &e->req);
 	else if (in_our_hands(from) && !in_our_hands(to))
-		session_leave(r->session);
+		session_leave(r->session, &e->req);
 }
 
 static void queue_register(struct entry *e)
@@ -301,4 +301,19 @@ const struct payload *ring_payload(const struct ring *r)
 unsigned int ring_count(const struct ring *r, enum entry_state state)
 {
 	return r ? r->count[state] : 0;
+}
+
+const struct fuse_request *ring_oldest(const struct ring *r)
+{
+	const struct fuse_request *oldest = NULL, *req;
+	unsigned int i;
+
+	if (!r || (!r->count[ENTRY_HAVE_REQ] && !r->count[ENTRY_IO_PENDING]))
+		return NULL;
+	for (i = 0; i < r->entries_n; i++) {
+		req = &r->entries[i].req;
+		if (req->since && (!oldest || req->since < oldest->since))
+			oldest = req;
+	}
+	return oldest;
 }

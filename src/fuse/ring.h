@@ -38,6 +38,9 @@ void ring_trim(struct ring *r);
 /* Where the payloads are. */
 const struct payload *ring_payload(const struct ring *r);
 
+/* The request that came first of those that are worked on; NULL: none. */
+const struct fuse_request *ring_oldest(const struct ring *r);
+
 /* How many entries are in @state. */
 unsigned int ring_count(const struct ring *r, enum entry_state state);
 

@@ -98,14 +98,36 @@ void session_break(struct session *s)
 		s->on_broken(s);
 }
 
-void session_enter(struct session *s)
+uint64_t session_clock(void)
 {
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+const struct fuse_request *session_oldest(const struct session *s)
+{
+	const struct fuse_request *by_dev = dev_oldest(s->dev);
+	const struct fuse_request *by_ring = ring_oldest(s->ring);
+
+	if (!s->stats.in_flight)
+		return NULL;
+	if (!by_dev || !by_ring)
+		return by_dev ? by_dev : by_ring;
+	return by_dev->since < by_ring->since ? by_dev : by_ring;
+}
+
+void session_enter(struct session *s, struct fuse_request *req)
+{
+	req->since = session_clock();
 	if (++s->stats.in_flight > s->stats.most_in_flight)
 		s->stats.most_in_flight = s->stats.in_flight;
 }
 
-void session_leave(struct session *s)
+void session_leave(struct session *s, struct fuse_request *req)
 {
+	req->since = 0;
 	s->stats.in_flight--;
 	maybe_over(s);
 }

@@ -18,6 +18,7 @@ enum zero_copy_mode { ZERO_COPY_AUTO, ZERO_COPY_ON, ZERO_COPY_OFF };
 #define BUFFER_POOL_OFF UINT64_MAX
 
 struct dev;
+struct fuse_request;
 struct ring;
 
 struct session_config {
@@ -108,6 +109,19 @@ void session_start(struct session *s);
 /* Frees all. Only when the ring no longer runs or holds no command of ours. */
 void session_free(struct session *s);
 
+/*
+ * Monotonic ns, as exact as the kernel's tick (some ms), which is what a look
+ * at each request may cost: 10 ns.
+ */
+uint64_t session_clock(void);
+
+/*
+ * Of the requests that came and are not answered, the one that came first;
+ * NULL if there is none. It is valid until the loop turns; session_clock() less
+ * its since is its age. This looks at every entry: for now and then.
+ */
+const struct fuse_request *session_oldest(const struct session *s);
+
 /* For the transports: */
 
 /* The connection is gone: no new request comes. */
@@ -116,9 +130,9 @@ void session_end(struct session *s);
 /* Something that must not happen did: logged by the caller; ends loudly. */
 void session_break(struct session *s);
 
-/* A request enters or leaves the hands of ops. */
-void session_enter(struct session *s);
-void session_leave(struct session *s);
+/* @req enters or leaves the hands of ops. */
+void session_enter(struct session *s, struct fuse_request *req);
+void session_leave(struct session *s, struct fuse_request *req);
 
 /* For INIT: the kernel may be told of the ring and ready be reported. */
 void session_negotiated(struct session *s, bool io_uring);

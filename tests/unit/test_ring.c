@@ -294,6 +294,56 @@ START_TEST(names_of_states)
 }
 END_TEST
 
+/* The clock of requests goes on by a tick. */
+static void next_tick(void)
+{
+	uint64_t now = session_clock();
+
+	while (session_clock() == now)
+		;
+}
+
+/* By either way; not the one that was sent first, once that is answered. */
+START_TEST(oldest_request)
+{
+	const struct fuse_request *req;
+	struct fuse_read_in in = { .offset = 8192, .size = 4096 };
+	struct fake_msg m = { .opcode = FUSE_READ,
+			      .in = &in,
+			      .in_len = sizeof(in) };
+	uint64_t first, second, third, before = session_clock();
+
+	ck_assert_ptr_null(session_oldest(f->session));
+	driver.hold = true;
+	first = send_read(5, 0);
+	fake_run(f);
+	next_tick();
+	second = fake_send(f, FAKE_DEV, &m);
+	fake_run(f);
+	next_tick();
+	third = send_read(0, 4096);
+	fake_run(f);
+	req = session_oldest(f->session);
+	ck_assert_ptr_nonnull(req);
+	ck_assert_uint_eq(req->unique, first);
+	ck_assert_uint_ge(req->since, before);
+	ck_assert_uint_lt(req->since, session_clock());
+	driver_finish(0);
+	fake_run(f);
+	req = session_oldest(f->session);
+	ck_assert_ptr_nonnull(req);
+	ck_assert_uint_eq(req->unique, second);
+	driver_finish(0);
+	fake_run(f);
+	req = session_oldest(f->session);
+	ck_assert_ptr_nonnull(req);
+	ck_assert_uint_eq(req->unique, third);
+	driver_finish(0);
+	fake_run(f);
+	ck_assert_ptr_null(session_oldest(f->session));
+}
+END_TEST
+
 Suite *suite_ring(void)
 {
 	TCase *tc;
@@ -312,6 +362,7 @@ Suite *suite_ring(void)
 	tcase_add_test(tc, end_in_the_drain_of_the_answer);
 	tcase_add_test(tc, request_after_the_end);
 	tcase_add_test(tc, end_by_the_socket);
+	tcase_add_test(tc, oldest_request);
 	tcase_add_test(tc, names_of_states);
 	return s;
 }
