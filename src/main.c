@@ -239,7 +239,7 @@ static int run(struct options *o)
 
 	switch (o->action) {
 	case ACTION_HELP:
-		options_usage();
+		options_help(o->help);
 		return EXIT_SUCCESS;
 	case ACTION_VERSION:
 		version_print();

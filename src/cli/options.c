@@ -33,6 +33,11 @@ bool options_said(const struct options *o, const char *name)
 	return o->said[by_name(name) - options_specs];
 }
 
+static bool may_be_alone(const struct option_spec *s)
+{
+	return !s->arg || s->flags & OPTION_OPTIONAL;
+}
+
 /* SELinux contexts go to the kernel as they are, quotes and all. */
 static int set_security(struct options *o, const char *word)
 {
@@ -83,12 +88,12 @@ static int set_word(struct options *o, char *word)
 			  word);
 		return EXIT_USAGE;
 	}
-	if (!value != (s->kind == KIND_FLAG)) {
+	if (value ? s->kind == KIND_FLAG : !may_be_alone(s)) {
 		log_warnx("-o: '%s' %s", word,
-			  value ? "takes no value" : "needs a value");
+			  value ? "has no value" : "requires a value");
 		return EXIT_USAGE;
 	}
-	return options_set(o, s, value ? value : "yes");
+	return options_set(o, s, value);
 }
 
 /*
@@ -133,7 +138,7 @@ static int one_option(struct options *o, const struct option_spec *s,
 {
 	if (s->kind == KIND_LIST)
 		return set_list(o, arg);
-	return options_set(o, s, arg ? arg : "yes");
+	return options_set(o, s, arg);
 }
 
 static void build_getopt(struct option *longs, char *shorts)
@@ -142,15 +147,19 @@ static void build_getopt(struct option *longs, char *shorts)
 
 	*shorts++ = ':'; /* tell a missing argument from a bad option */
 	for (i = 0; i < options_specs_n; i++) {
+		const struct option_spec *s = &options_specs[i];
+
 		longs[i] = (struct option){
-			options_specs[i].name,
-			options_specs[i].arg ? required_argument : no_argument, NULL,
-			(int)(256 + i)
+			s->name,
+			!s->arg		  ? no_argument
+			: may_be_alone(s) ? optional_argument
+					  : required_argument,
+			NULL, (int)(256 + i)
 		};
-		if (!options_specs[i].letter)
+		if (!s->letter)
 			continue;
-		*shorts++ = options_specs[i].letter;
-		if (options_specs[i].arg)
+		*shorts++ = s->letter;
+		if (!may_be_alone(s))
 			*shorts++ = ':';
 	}
 	longs[i] = (struct option){ 0 };

@@ -22,7 +22,7 @@ enum action {
 };
 
 #define SECURITY_MOST 4 /* context=, fscontext=, defcontext=, rootcontext= */
-#define OPTIONS_MAX 40
+#define OPTIONS_MAX 64
 
 /* The strings are argv's, or live as long as the options. */
 struct options {
@@ -53,6 +53,7 @@ struct options {
 	uint64_t writeback_interval; /* seconds; 0: before the answer */
 	const char *pidfile;
 	const char *wait; /* of ACTION_WAIT */
+	unsigned int help; /* of ACTION_HELP: 1: all options */
 	unsigned int traces; /* enum log_trace */
 	const char *fsname; /* what mount(8) shows; NULL: the image */
 	unsigned long mount_flags; /* MS_* */
@@ -73,7 +74,7 @@ void options_free(struct options *o);
 /* Was option @name (without "--") given? */
 bool options_said(const struct options *o, const char *name);
 
-/* Prints --help. */
-void options_usage(void);
+/* options_help.c: prints --help, of the common options or of @all. */
+void options_help(bool all);
 
 #endif

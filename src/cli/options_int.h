@@ -16,17 +16,33 @@ enum kind {
 	KIND_AUTO_SIZE, /* the same; or auto, which is 0, or off, UINT64_MAX */
 	KIND_TRACE, /* enum log_trace, or-ed */
 	KIND_LIST, /* -o */
-	KIND_ACTION,
+	KIND_ACTION, /* a string; with OPTION_OPTIONAL as KIND_CHOICE */
 };
+
+/* Where --help lists the option. */
+enum group {
+	GROUP_IMAGE,
+	GROUP_ACCESS,
+	GROUP_CACHE,
+	GROUP_SPEED,
+	GROUP_LIFE,
+	GROUP_INFO, /* messages, reports, and what ends at once */
+	GROUPS,
+};
+
+#define OPTION_COMMON 1u /* in the short --help, too */
+#define OPTION_OPTIONAL 2u /* --name alone is --name=FIRST-WORD-OF-ARG */
 
 struct option_spec {
 	const char *name;
 	char letter; /* 0: only long */
 	enum kind kind;
+	enum group group;
+	unsigned int flags; /* OPTION_* */
 	const char *arg; /* for --help; the words of a choice */
 	size_t offset; /* in struct options */
 	uint64_t least, most; /* or the action */
-	const char *help;
+	const char *help; /* one line, that --help wraps */
 };
 
 /* options_table.c: all there are. */
@@ -34,10 +50,14 @@ extern const struct option_spec options_specs[];
 extern const size_t options_specs_n;
 
 /*
- * options_value.c: takes @value for @s into @o; 0, or EXIT_USAGE (logged). The
- * text must outlive @o.
+ * options_value.c: sets @s in @o to @value, or, if that is NULL, to what the
+ * option alone means (not every option may be alone). Returns 0, or EXIT_USAGE
+ * (logged). The text must outlive @o.
  */
 int options_set(struct options *o, const struct option_spec *s,
 		const char *value);
+
+/* options_value.c: the index of @value among the words "a|b|c"; -1: none. */
+int options_choice(const char *words, const char *value);
 
 #endif

@@ -1,95 +1,121 @@
 /*
  * The table of options: it serves the long and short options, the words of -o
- * lists, and --help.
+ * lists, and --help, which prints the options of a group in the order of this
+ * table, and all of one line of text that it wraps itself.
  */
 #include "config.h"
-
-#include <stdio.h>
-#include <string.h>
 
 #include "cli/budget.h"
 #include "cli/options_int.h"
 
 #define AT(field) offsetof(struct options, field)
+#define COMMON OPTION_COMMON
+#define OPTIONAL OPTION_OPTIONAL
 
 const struct option_spec options_specs[] = {
-	{ "read-only", 'r', KIND_FLAG, NULL, AT(read_only), 0, 0,
-	  "export without write access; the file has mode 0400" },
-	{ "foreground", 'f', KIND_FLAG, NULL, AT(foreground), 0, 0,
-	  "stay in the foreground, messages on stderr" },
-	{ "options", 'o', KIND_LIST, "LIST", 0, 0, 0,
-	  "options as mount(8) writes them: ro,io_uring=on,..." },
-	{ "format", 0, KIND_WORD, "auto|raw|qcow2|null", AT(format), 0, 0,
-	  "what the image is (auto)" },
-	{ "snapshot", 0, KIND_STRING, "NAME|ID", AT(snapshot), 0, 0,
-	  "export this internal snapshot, read-only" },
-	{ "backing", 0, KIND_CHOICE, "auto|off", AT(backing), 0, 0,
-	  "off: refuse an image that has a backing or a data file" },
-	{ "untrusted", 0, KIND_FLAG, NULL, AT(untrusted), 0, 0,
-	  "the image may be hostile: no other file, nothing but what is\n"
-	  "plain" },
-	{ "allow-files", 0, KIND_STRING, "DIR", AT(allow_files), 0, 0,
-	  "other files that the image names must be beneath DIR" },
-	{ "backing-format", 0, KIND_WORD, "raw|qcow2", AT(backing_format), 0, 0,
-	  "of backing files whose format is not recorded" },
-	{ "metadata-cache", 0, KIND_SIZE, "SIZE", AT(metadata_cache), 65536,
-	  1ULL << 30, "for the tables of a qcow2 image" },
-	{ "writeback-interval", 0, KIND_NUMBER, "SECONDS",
-	  AT(writeback_interval), 0, 3600,
-	  "a qcow2 image has what was answered so long ago, even after\n"
-	  "kill -9 or a loss of power (5; 0: before it is answered)" },
-	{ "growable", 0, KIND_FLAG, NULL, AT(growable), 0, 0,
-	  "a write past the end extends the image" },
-	{ "cache", 0, KIND_CHOICE, "auto|direct|host", AT(cache), 0, 0,
-	  "the image by O_DIRECT or the host's page cache (auto: direct\n"
-	  "where the file system offers it)" },
-	{ "writeback-cache", 0, KIND_FLAG, NULL, AT(writeback_cache), 0, 0,
-	  "the kernel keeps writes until fsync, close, or some seconds" },
-	{ "passthrough", 0, KIND_CHOICE, "off|auto|on", AT(passthrough), 0, 0,
-	  "the kernel itself does a raw image's I/O (off; auto: if it\n"
-	  "is exported read-only)" },
-	{ "no-lock", 0, KIND_FLAG, NULL, AT(no_lock), 0, 0,
+	/* The image. */
+	{ "format", 0, KIND_WORD, GROUP_IMAGE, COMMON, "auto|raw|qcow2|null",
+	  AT(format), 0, 0, "the format of the image (auto)" },
+	{ "snapshot", 0, KIND_STRING, GROUP_IMAGE, COMMON, "NAME|ID",
+	  AT(snapshot), 0, 0, "export this internal snapshot, read-only" },
+	{ "growable", 0, KIND_FLAG, GROUP_IMAGE, COMMON, NULL, AT(growable), 0,
+	  0, "a write past the end extends the image" },
+	{ "untrusted", 0, KIND_FLAG, GROUP_IMAGE, COMMON, NULL, AT(untrusted),
+	  0, 0,
+	  "the image may be hostile: open no other file, and refuse an image "
+	  "that is not plain" },
+	{ "allow-files", 0, KIND_STRING, GROUP_IMAGE, 0, "DIR", AT(allow_files),
+	  0, 0, "the image may refer to files beneath DIR only" },
+	{ "backing", 0, KIND_CHOICE, GROUP_IMAGE, 0, "auto|off", AT(backing), 0,
+	  0, "off: refuse an image that has a backing file or a data file" },
+	{ "backing-format", 0, KIND_WORD, GROUP_IMAGE, 0, "raw|qcow2",
+	  AT(backing_format), 0, 0,
+	  "the format of backing files, where the image records none" },
+	{ "no-lock", 0, KIND_FLAG, GROUP_IMAGE, 0, NULL, AT(no_lock), 0, 0,
 	  "neither take nor honour the locks of QEMU's tools" },
-	{ "allow-other", 0, KIND_CHOICE, "auto|on|off", AT(allow_other), 0, 0,
-	  "let chmod and chown give other users access (auto: where\n"
-	  "that is permitted)" },
-	{ "io-uring", 0, KIND_CHOICE, "auto|on|off", AT(io_uring), 0, 0,
-	  "requests by io_uring (auto: or else by /dev/fuse)" },
-	{ "cpu", 0, KIND_STRING, "auto|follow|any|LIST", AT(cpu), 0, 0,
-	  "where to run: with a client that waits for one request at a\n"
-	  "time (auto, follow), anywhere, or on these CPUs, as 0-3,5" },
-	{ "poll", 0, KIND_STRING, "auto|off|MICROSECONDS", AT(poll), 0, 0,
-	  "look so long for what comes next before going to sleep" },
-	{ "queue-depth", 0, KIND_NUMBER, "N", AT(queue_depth), 1, 4096,
-	  "requests in flight, a CPU (64)" },
-	{ "max-write", 0, KIND_SIZE, "SIZE", AT(max_write), 4096, 1 << 24,
-	  "largest request (1M)" },
-	{ "memory", 0, KIND_SIZE, "SIZE", AT(memory), BUDGET_LEAST, 1ULL << 40,
-	  "bound for all memory: depth, sizes and caches follow from it\n"
-	  "(half of what the control group may have)" },
-	{ "buffer-pool", 0, KIND_AUTO_SIZE, "auto|off|SIZE", AT(buffer_pool),
-	  4096, UINT32_MAX, "memory for data, a CPU (Linux 7.3; 32 requests)" },
-	{ "zero-copy", 0, KIND_CHOICE, "auto|on|off", AT(zero_copy), 0, 0,
-	  "data between image and caller without copies (off; Linux 7.3,\n"
+
+	/* Who may do what. */
+	{ "read-only", 'r', KIND_FLAG, GROUP_ACCESS, COMMON, NULL,
+	  AT(read_only), 0, 0, "no write access; the file has mode 0400" },
+	{ "allow-other", 0, KIND_CHOICE, GROUP_ACCESS, COMMON, "auto|on|off",
+	  AT(allow_other), 0, 0,
+	  "let chmod and chown give other users access (auto: where that is "
+	  "permitted)" },
+	{ "options", 'o', KIND_LIST, GROUP_ACCESS, COMMON, "LIST", 0, 0, 0,
+	  "options as mount(8) writes them: ro,io_uring=on,..." },
+	{ "fsname", 0, KIND_STRING, GROUP_ACCESS, 0, "NAME", AT(fsname), 0, 0,
+	  "the source that mount(8) shows (the image)" },
+
+	/* What is kept in memory, and for how long. */
+	{ "cache", 0, KIND_CHOICE, GROUP_CACHE, COMMON, "auto|direct|host",
+	  AT(cache), 0, 0,
+	  "use the image by O_DIRECT or through the host's page cache (auto: "
+	  "see the man page)" },
+	{ "writeback-cache", 0, KIND_FLAG, GROUP_CACHE, COMMON, NULL,
+	  AT(writeback_cache), 0, 0,
+	  "the kernel keeps writes until fsync, close, or some seconds later" },
+	{ "memory", 0, KIND_SIZE, GROUP_CACHE, COMMON, "SIZE", AT(memory),
+	  BUDGET_LEAST, 1ULL << 40,
+	  "limit of all memory; depth, sizes and caches follow from it (half "
+	  "of the control group's limit)" },
+	{ "writeback-interval", 0, KIND_NUMBER, GROUP_CACHE, 0, "SECONDS",
+	  AT(writeback_interval), 0, 3600,
+	  "a qcow2 image has what was answered so long ago, even after kill -9 "
+	  "or a loss of power (5; 0: before it is answered)" },
+	{ "metadata-cache", 0, KIND_SIZE, GROUP_CACHE, 0, "SIZE",
+	  AT(metadata_cache), 65536, 1ULL << 30,
+	  "memory for the tables of a qcow2 image" },
+
+	/* How fast, and at what cost. */
+	{ "io-uring", 0, KIND_CHOICE, GROUP_SPEED, COMMON, "auto|on|off",
+	  AT(io_uring), 0, 0,
+	  "receive requests by io_uring (auto: or else by /dev/fuse)" },
+	{ "passthrough", 0, KIND_CHOICE, GROUP_SPEED, COMMON, "off|auto|on",
+	  AT(passthrough), 0, 0,
+	  "the kernel itself reads and writes a raw image (off; auto: if the "
+	  "export is read-only)" },
+	{ "cpu", 0, KIND_STRING, GROUP_SPEED, 0, "auto|follow|any|LIST",
+	  AT(cpu), 0, 0,
+	  "where to run: with a client that waits for one request at a time "
+	  "(auto, follow), anywhere, or on these CPUs, as 0-3,5" },
+	{ "poll", 0, KIND_STRING, GROUP_SPEED, 0, "auto|off|MICROSECONDS",
+	  AT(poll), 0, 0,
+	  "how long to look for the next event before going to sleep" },
+	{ "queue-depth", 0, KIND_NUMBER, GROUP_SPEED, 0, "N", AT(queue_depth),
+	  1, 4096, "requests in flight for each CPU (64)" },
+	{ "max-write", 0, KIND_SIZE, GROUP_SPEED, 0, "SIZE", AT(max_write),
+	  4096, 1 << 24, "the largest request (1M)" },
+	{ "buffer-pool", 0, KIND_AUTO_SIZE, GROUP_SPEED, 0, "auto|off|SIZE",
+	  AT(buffer_pool), 4096, UINT32_MAX,
+	  "memory for data, for each CPU (Linux 7.3; 32 requests)" },
+	{ "zero-copy", 0, KIND_CHOICE, GROUP_SPEED, 0, "auto|on|off",
+	  AT(zero_copy), 0, 0,
+	  "move data between image and caller without copies (off; Linux 7.3, "
 	  "as root; not for a file that the kernel itself uses)" },
-	{ "pidfile", 0, KIND_STRING, "FILE", AT(pidfile), 0, 0,
-	  "write the process ID there once the file can be used" },
-	{ "grace", 0, KIND_NUMBER, "SECONDS", AT(grace), 0, 86400,
-	  "after SIGTERM, serve files that are still open so long (5)" },
-	{ "trace", 'd', KIND_TRACE, "LIST", AT(traces), 0, 0,
-	  "tell of fuse, ring, block, life, or all; commas between" },
-	{ "fsname", 0, KIND_STRING, "NAME", AT(fsname), 0, 0,
-	  "what mount(8) shows for the source (the image)" },
-	{ "wait", 0, KIND_ACTION, "MOUNTPOINT|PIDFILE", AT(wait), ACTION_WAIT, 0,
-	  "wait until that export has ended; its exit status" },
-	{ "probe", 0, KIND_ACTION, NULL, 0, ACTION_PROBE, 0,
-	  "tell what this machine offers, and how to get the rest" },
-	{ "dump-config", 0, KIND_ACTION, NULL, 0, ACTION_DUMP_CONFIG, 0,
-	  "print what was built in, as key=value" },
-	{ "version", 'V', KIND_ACTION, NULL, 0, ACTION_VERSION, 0,
-	  "print version and libraries" },
-	{ "help", 'h', KIND_ACTION, NULL, 0, ACTION_HELP, 0,
-	  "print this" },
+
+	/* From the start to the end. */
+	{ "foreground", 'f', KIND_FLAG, GROUP_LIFE, COMMON, NULL,
+	  AT(foreground), 0, 0, "stay in the foreground, messages on stderr" },
+	{ "pidfile", 0, KIND_STRING, GROUP_LIFE, COMMON, "FILE", AT(pidfile), 0,
+	  0, "write the process ID to FILE once the export is ready" },
+	{ "wait", 0, KIND_ACTION, GROUP_LIFE, COMMON, "MOUNTPOINT|PIDFILE",
+	  AT(wait), ACTION_WAIT, 0,
+	  "wait until that export has ended; exit with its status" },
+	{ "grace", 0, KIND_NUMBER, GROUP_LIFE, 0, "SECONDS", AT(grace), 0,
+	  86400, "after SIGTERM, serve files that are still open so long (5)" },
+
+	/* What there is to know. */
+	{ "probe", 0, KIND_ACTION, GROUP_INFO, COMMON, NULL, 0, ACTION_PROBE, 0,
+	  "show what this machine offers, and how to get the rest" },
+	{ "help", 'h', KIND_ACTION, GROUP_INFO, COMMON | OPTIONAL, "common|all",
+	  AT(help), ACTION_HELP, 0, "print this; all: every option" },
+	{ "version", 'V', KIND_ACTION, GROUP_INFO, COMMON, NULL, 0,
+	  ACTION_VERSION, 0, "print version and libraries" },
+	{ "trace", 'd', KIND_TRACE, GROUP_INFO, 0, "LIST", AT(traces), 0, 0,
+	  "log what happens in fuse, ring, block, life, or all, separated by "
+	  "commas" },
+	{ "dump-config", 0, KIND_ACTION, GROUP_INFO, 0, NULL, 0,
+	  ACTION_DUMP_CONFIG, 0, "print what was built in, as key=value" },
 };
 
 #define SPECS (sizeof(options_specs) / sizeof(*options_specs))
@@ -97,35 +123,3 @@ const struct option_spec options_specs[] = {
 _Static_assert(SPECS <= OPTIONS_MAX, "options.h has room for all");
 
 const size_t options_specs_n = SPECS;
-
-void options_usage(void)
-{
-	size_t i;
-
-	puts("Usage: rawfuse [OPTIONS] IMAGE MOUNTPOINT\n"
-	     "\n"
-	     "MOUNTPOINT, a file, then reads and writes the disk inside IMAGE;\n"
-	     "umount MOUNTPOINT ends it. IMAGE is raw or qcow2, a file or a\n"
-	     "block device; or null:size=SIZE, which stores nothing.\n");
-	for (i = 0; i < SPECS; i++) {
-		const struct option_spec *s = &options_specs[i];
-		const char *help = s->help, *nl;
-		char left[64];
-
-		snprintf(left, sizeof(left), "  %c%c%s--%s%s%s",
-			 s->letter ? '-' : ' ', s->letter ? s->letter : ' ',
-			 s->letter ? ", " : "  ", s->name, s->arg ? "=" : "",
-			 s->arg ? s->arg : "");
-		if (strlen(left) > 32)
-			printf("%s\n%34s", left, "");
-		else
-			printf("%-34s", left);
-		while ((nl = strchr(help, '\n'))) {
-			printf("%.*s\n%34s", (int)(nl - help), help, "");
-			help = nl + 1;
-		}
-		puts(help);
-	}
-	puts("\nSizes take the suffixes k, M, G, T, P, E: powers of 1024.\n"
-	     "Exit status: 0 done and all data flushed, 1 failed, 2 usage.");
-}

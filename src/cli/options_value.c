@@ -34,8 +34,7 @@ static int bad_value(const struct option_spec *s, const char *value)
 	return EXIT_USAGE;
 }
 
-/* The index of @value among "a|b|c"; -1 if it is none. */
-static int find_choice(const char *words, const char *value)
+int options_choice(const char *words, const char *value)
 {
 	size_t len = strlen(value);
 	int i;
@@ -81,6 +80,18 @@ static int parse_traces(const char *list, unsigned int *traces)
 	return 0;
 }
 
+/* Alone, without @value, it is the first of the words. */
+static int set_choice(const struct option_spec *s, unsigned int *field,
+		      const char *value)
+{
+	int choice = value ? options_choice(s->arg, value) : 0;
+
+	if (choice < 0)
+		return bad_value(s, value);
+	*field = (unsigned int)choice;
+	return 0;
+}
+
 int options_set(struct options *o, const struct option_spec *s,
 	       const char *value)
 {
@@ -89,18 +100,20 @@ int options_set(struct options *o, const struct option_spec *s,
 	uint64_t number;
 	int choice;
 
-	if (*said && strcmp(*said, value)) {
+	if (!value && s->kind == KIND_FLAG)
+		value = "yes";
+	if (*said && strcmp(*said, value ? value : "")) {
 		log_warnx("--%s: given as '%s' and as '%s'; give it once",
-			  s->name, *said, value);
+			  s->name, *said, value ? value : "");
 		return EXIT_USAGE;
 	}
-	*said = value;
+	*said = value ? value : "";
 	switch (s->kind) {
 	case KIND_FLAG:
 		*(bool *)field = !strcmp(value, "yes");
 		return 0;
 	case KIND_WORD:
-		if (find_choice(s->arg, value) < 0)
+		if (options_choice(s->arg, value) < 0)
 			return bad_value(s, value);
 		*(const char **)field = value;
 		return 0;
@@ -113,13 +126,9 @@ int options_set(struct options *o, const struct option_spec *s,
 		*(const char **)field = value;
 		return 0;
 	case KIND_CHOICE:
-		choice = find_choice(s->arg, value);
-		if (choice < 0)
-			return bad_value(s, value);
-		*(unsigned int *)field = (unsigned int)choice;
-		return 0;
+		return set_choice(s, field, value);
 	case KIND_AUTO_SIZE:
-		choice = find_choice("auto|off", value);
+		choice = options_choice("auto|off", value);
 		if (choice >= 0) {
 			*(uint64_t *)field = choice ? UINT64_MAX : 0;
 			return 0;
@@ -140,6 +149,8 @@ int options_set(struct options *o, const struct option_spec *s,
 		return 0;
 	case KIND_ACTION:
 		o->action = (enum action)s->least;
+		if (s->flags & OPTION_OPTIONAL)
+			return set_choice(s, field, value);
 		if (s->arg)
 			*(const char **)field = value;
 		return 0;

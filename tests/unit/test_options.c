@@ -263,6 +263,8 @@ static const struct {
 	{ "rawfuse -o nonsense i m", "nonsense" },
 	{ "rawfuse -o ro,nonsense=1 i m", "nonsense" },
 	{ "rawfuse -o help i m", "help" },
+	{ "rawfuse --help=some", "some" },
+	{ "rawfuse --help=", "--help" },
 	{ "rawfuse -o version i m", "version" },
 	{ "rawfuse -o options=ro i m", "options" },
 	{ "rawfuse -o growable=yes i m", "growable" },
@@ -304,6 +306,7 @@ static const struct {
 } actions[] = {
 	{ "rawfuse --help", ACTION_HELP },
 	{ "rawfuse -h", ACTION_HELP },
+	{ "rawfuse --help=all", ACTION_HELP },
 	{ "rawfuse --version", ACTION_VERSION },
 	{ "rawfuse -V", ACTION_VERSION },
 	{ "rawfuse --probe", ACTION_PROBE },
@@ -320,6 +323,17 @@ START_TEST(finds_action)
 }
 END_TEST
 
+START_TEST(helps)
+{
+	ck_assert_int_eq(parse("rawfuse --help"), 0);
+	ck_assert_uint_eq(o.help, 0);
+	ck_assert_int_eq(parse("rawfuse --help=all"), 0);
+	ck_assert_uint_eq(o.help, 1);
+	ck_assert_int_eq(parse("rawfuse --help all"), 0);
+	ck_assert_uint_eq(o.help, 0);
+}
+END_TEST
+
 Suite *suite_options(void)
 {
 	TCase *tc;
@@ -329,6 +343,7 @@ Suite *suite_options(void)
 	tcase_add_loop_test(tc, accepts, 0, COUNT(good));
 	tcase_add_loop_test(tc, refuses, 0, COUNT(bad));
 	tcase_add_test(tc, for_the_kernel);
+	tcase_add_test(tc, helps);
 	tcase_add_loop_test(tc, finds_action, 0, COUNT(actions));
 	return s;
 }
