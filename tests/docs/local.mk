@@ -1,2 +1,4 @@
 TESTS += tests/docs/options.sh
 EXTRA_DIST += tests/docs/options.sh
+TESTS += tests/docs/completion.sh
+EXTRA_DIST += tests/docs/completion.sh
