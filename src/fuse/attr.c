@@ -217,22 +217,24 @@ static void resized(struct block_req *io)
 }
 
 /*
- * A disk of fixed size has been emptied (empty.c). What the kernel has of it in
- * its page cache must go, with what others have stored in mappings before, and
- * it drops all that for a size of 0 alone: so that is the answer, good for no
- * time at all. The next look at the attributes finds the true size; until then
- * an access to a mapping would fail (SIGBUS), and with the writeback cache
- * there is no next look: so somebody takes one at once (on_size).
+ * A disk of fixed size has been emptied (empty.c), or all behind the size that
+ * the caller wants is zeros. What the kernel has of it in its page cache must
+ * go, with what was stored in mappings before, and it drops that only for the
+ * smaller size: so that is the answer, good for no time at all. The next look
+ * at the attributes finds the true size; until then an access to a mapping
+ * would fail (SIGBUS), and with the writeback cache there is no next look: so
+ * somebody takes one at once (on_size).
  */
-static void emptied_stat_done(struct block_req *io)
+static void dropping_stat_done(struct block_req *io)
 {
 	struct fuse_request *req = io->user;
+	const struct fuse_setattr_in *in = req->in;
 	struct session *s = req->session;
 	struct fuse_attr_out out = { 0 };
 
 	if (!found(io, &out))
 		return;
-	out.attr.size = 0;
+	out.attr.size = in->size;
 	memcpy(req->payload, &out, sizeof(out));
 	ops_answer(req, 0, sizeof(out));
 	if (s->on_size)
@@ -265,7 +267,25 @@ static void emptied(struct block_req *io)
 		return;
 	}
 	apply(req->session, req->in);
-	start_stat(req, emptied_stat_done);
+	start_stat(req, dropping_stat_done);
+}
+
+static void cut(struct fuse_request *req)
+{
+	const struct fuse_setattr_in *in = req->in;
+
+	switch (empty_cut(req->session, in->size, in->valid & FATTR_FH)) {
+	case EMPTY_NOTHING:
+		apply(req->session, in);
+		attr_handle_get(req);
+		return;
+	case EMPTY_KEPT:
+		apply(req->session, in);
+		start_stat(req, dropping_stat_done);
+		return;
+	default:
+		ops_answer(req, -EPERM, 0);
+	}
 }
 
 /*
@@ -287,11 +307,8 @@ static void resize(struct fuse_request *req, uint64_t size)
 		ops_submit(req, BLOCK_TRUNCATE, 0, resized);
 	} else if (!size) {
 		empty_start(req, emptied);
-	} else if (empty_behind(req->session, size)) {
-		apply(req->session, req->in);
-		attr_handle_get(req);
 	} else {
-		ops_answer(req, -EPERM, 0);
+		cut(req);
 	}
 }
 

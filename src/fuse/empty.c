@@ -19,6 +19,13 @@
  * size it is an accident ("dd seek=" without conv=notrunc, rsync --inplace of
  * something smaller), and whatever it could do instead would lose data or tell
  * a lie.
+ *
+ * Data that the kernel still keeps, in its writeback cache or in a mapping, has
+ * not been seen here. There is none of a file that has been closed: close(2)
+ * and munmap(2) write it. So where somebody may have such data, a cut is
+ * refused, unless it comes by the only handle that is open for writing: then
+ * the data is that of the caller, who wants it cut off, and the kernel is made
+ * to drop it.
  */
 #include "config.h"
 
@@ -123,9 +130,15 @@ void empty_start(struct fuse_request *req, void (*done)(struct block_req *io))
 	step(req);
 }
 
-bool empty_behind(const struct session *s, uint64_t size)
+enum empty_cut empty_cut(const struct session *s, uint64_t size, bool by_handle)
 {
-	return s->data_end <= size;
+	unsigned int keepers = s->writeback ? s->writers : s->mappers;
+
+	if (s->data_end > size)
+		return EMPTY_REFUSE;
+	if (!keepers)
+		return EMPTY_NOTHING;
+	return by_handle && s->writers == 1 ? EMPTY_KEPT : EMPTY_REFUSE;
 }
 
 void empty_note_write(struct session *s, uint64_t end)

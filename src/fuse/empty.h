@@ -11,8 +11,15 @@
 void empty_start(struct fuse_request *req,
 		 void (*done)(struct block_req *io));
 
-/* May the disk be cut to @size: is all behind it known to be zeros? */
-bool empty_behind(const struct session *s, uint64_t size);
+enum empty_cut {
+	EMPTY_REFUSE, /* there is data behind it, or may be */
+	EMPTY_NOTHING, /* all behind it is zeros */
+	EMPTY_KEPT, /* in the image; what the kernel keeps is the caller's */
+};
+
+/* The disk is to be cut to @size; @by_handle: one that is open for writing. */
+enum empty_cut empty_cut(const struct session *s, uint64_t size,
+			 bool by_handle);
 
 /* Data is written up to @end. */
 void empty_note_write(struct session *s, uint64_t end);

@@ -346,6 +346,7 @@ static void handle_open(struct fuse_request *req)
 		return;
 	}
 	req->session->writers += (in->flags & O_ACCMODE) != O_RDONLY;
+	req->session->mappers += (in->flags & O_ACCMODE) == O_RDWR;
 	answer_open(req, in->flags);
 }
 
@@ -355,6 +356,8 @@ static void handle_release(struct fuse_request *req)
 
 	if ((in->flags & O_ACCMODE) != O_RDONLY && req->session->writers)
 		req->session->writers--;
+	if ((in->flags & O_ACCMODE) == O_RDWR && req->session->mappers)
+		req->session->mappers--;
 	ops_answer(req, 0, 0);
 }
 

@@ -69,6 +69,7 @@ struct session {
 	bool by_uring; /* requests come by the ring */
 	bool writeback; /* the kernel keeps writes, and owns size and mtime */
 	unsigned int writers; /* handles that are open for writing */
+	unsigned int mappers; /* of these, that may be mapped for writing */
 	pid_t teller; /* tells the kernel the size: SETATTR changes nothing */
 	bool telling; /* it is to be told: FLUSHes wait for that */
 	struct fuse_request *held; /* these */

@@ -92,11 +92,65 @@ growing() { # MOUNT-ARGUMENTS...
 	unmount_rawfuse "$file"
 }
 
+# Written by a process that keeps the file open, and in the writeback cache; or
+# in a mapping. It runs until release.
+hold() { # map|write
+	rm -f "$dir/gate"
+	mkfifo "$dir/gate"
+	if [[ $1 == map ]]; then
+		fileop "$file" map_hold 0 4096 104 <"$dir/gate" >"$dir/held" {machine_lock}<&- &
+	else
+		(exec 1<>"$file" && printf hhhhh && say mapped >"$dir/held" &&
+			read -r _ <"$dir/gate") {machine_lock}<&- &
+	fi
+	holder=$!
+	exec {gate}>"$dir/gate"
+	wait_until "it has written" grep -q mapped "$dir/held"
+}
+release() {
+	exec {gate}>&-
+	wait "$holder"
+	rm "$dir/held"
+}
+
+# What is behind the end of a cut may still be in the kernel. What others have
+# there stays; the caller's own is cut off.
+unseen() { # MOUNT-ARGUMENTS...
+	local how
+	say "unseen: $*"
+	mount_rawfuse "$@" "$file"
+	for how in map write; do
+		: >"$file"
+		hold $how
+		expect EPERM fileop "$file" truncate 3
+		expect EPERM fileop "$file" cut 3
+		release
+		expect EPERM fileop "$file" truncate 3
+		expect yes fileop "$file" is 0 5 104
+	done
+	: >"$file"
+	expect 0 fileop "$file" map_cut 8192 8192 8193
+	if [[ $* == *writeback* ]]; then
+		expect 0 fileop "$file" pwrite_cut 8192 8192 8193
+	fi
+	expect yes fileop -d "$file" is 8192 1 120
+	expect yes fileop "$file" is 8193 8191 0
+	expect "$size" stat -c %s "$file"
+	if [[ $* != *writeback* ]]; then
+		expect EPERM fileop "$file" pwrite_cut 8192 8192 8193
+		expect yes fileop "$file" is 8192 8192 120
+	fi
+	unmount_rawfuse "$file"
+}
+
 raw() {
 	cp "$dir/noise" "$dir/disk.img"
 	copies all "$dir/disk.img"
 	copies some --writeback-cache "$dir/disk.img"
 	growing "$dir/disk.img"
+	cp "$dir/noise" "$dir/disk.img"
+	unseen "$dir/disk.img"
+	unseen --writeback-cache "$dir/disk.img"
 }
 
 qcow2() {

@@ -10,7 +10,10 @@
  *	map OFFSET LENGTH BYTE          (writes by mmap, after close)
  *	map_trunc OFFSET LENGTH BYTE    (the same, then opens with O_TRUNC: the
  *	                                mapping has zeros; writes again; size)
+ *	map_hold OFFSET LENGTH BYTE     (the same, mapped until stdin ends)
  *	truncate SIZE, cut SIZE         (ftruncate(2); truncate(2))
+ *	pwrite_cut OFFSET LENGTH SIZE   (writes, then ftruncate(2))
+ *	map_cut OFFSET LENGTH SIZE      (the same by mmap)
  *	data OFFSET, hole OFFSET
  *	allocate|keep|punch|zero|zerokeep|collapse OFFSET LENGTH
  *	umount [FLAGS]                  (umount2(2); looks at nothing before)
@@ -20,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +144,47 @@ static long long map(int fd, char **argv, const char *path)
 	return path ? (long long)st.st_size : n;
 }
 
+static long long map_hold(int fd, char **argv)
+{
+	size_t n = (size_t)number(argv, 2);
+	unsigned char *at;
+	char c;
+
+	at = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		  number(argv, 1));
+	if (at == MAP_FAILED || close(fd))
+		return -1;
+	memset(at, (int)number(argv, 3), n);
+	puts("mapped");
+	fflush(stdout);
+	while (read(0, &c, 1) > 0)
+		;
+	return munmap(at, n);
+}
+
+/* Cuts off what this handle has just written. */
+static long long cut_own(int fd, char **argv, bool map)
+{
+	size_t n = (size_t)number(argv, 2);
+	void *at;
+
+	if (map) {
+		at = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			  number(argv, 1));
+		if (at == MAP_FAILED)
+			return -1;
+		memset(at, 'x', n);
+	} else {
+		at = malloc(n);
+		if (!at)
+			return -1;
+		memset(at, 'x', n);
+		if (pwrite(fd, at, n, number(argv, 1)) != (ssize_t)n)
+			return -1;
+	}
+	return ftruncate(fd, number(argv, 3));
+}
+
 static long long run(int fd, char **argv, const char *path)
 {
 	const char *cmd = argv[0];
@@ -165,6 +210,12 @@ static long long run(int fd, char **argv, const char *path)
 		return map(fd, argv, NULL);
 	if (!strcmp(cmd, "map_trunc"))
 		return map(fd, argv, path);
+	if (!strcmp(cmd, "map_hold"))
+		return map_hold(fd, argv);
+	if (!strcmp(cmd, "pwrite_cut"))
+		return cut_own(fd, argv, false);
+	if (!strcmp(cmd, "map_cut"))
+		return cut_own(fd, argv, true);
 	if (!strcmp(cmd, "truncate"))
 		return ftruncate(fd, number(argv, 1));
 	if (!strcmp(cmd, "cut"))

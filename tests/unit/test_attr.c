@@ -449,6 +449,69 @@ START_TEST(fixed_size)
 }
 END_TEST
 
+static void open_and_close(enum fake_way way, uint32_t flags, bool close)
+{
+	struct fuse_open_in open = { .flags = flags };
+	struct fuse_release_in release = { .flags = flags };
+
+	if (close)
+		fake_ask(f, way, FUSE_RELEASE, &release, sizeof(release));
+	else
+		fake_ask(f, way, FUSE_OPEN, &open, sizeof(open));
+}
+
+/* What is cut off may be kept by the kernel: it must drop that. */
+static void cut_drops(enum fake_way way)
+{
+	struct fuse_setattr_in in = { .valid = FATTR_SIZE | FATTR_FH,
+				      .size = 4096 };
+	struct fuse_attr_out out;
+	const struct fake_answer *a;
+
+	f->session->on_size = on_size;
+	sizes_told = 0;
+	a = fake_ask(f, way, FUSE_SETATTR, &in, sizeof(in));
+	ck_assert_int_eq(a->error, 0);
+	memcpy(&out, a->data, sizeof(out));
+	ck_assert_uint_eq(out.attr.size, 4096);
+	ck_assert_uint_eq(out.attr_valid, 0);
+	ck_assert_uint_eq(sizes_told, 1);
+	ops_size_told(f->session);
+	ck_assert_uint_eq(get(way).size, SIZE);
+}
+
+/* In a mapping, or in the writeback cache, there may be what has not come. */
+START_TEST(fixed_size_unseen)
+{
+	struct fuse_setattr_in by_name = { .valid = FATTR_SIZE, .size = 4096 };
+	bool writeback;
+
+	ck_assert_int_eq(empty(_i, 0), 0);
+	for (writeback = false;; writeback = true) {
+		uint32_t other = writeback ? O_WRONLY : O_RDWR;
+
+		f->session->writeback = writeback;
+		open_and_close(_i, O_RDONLY, false);
+		ck_assert_int_eq(truncate_to(_i, 4096), 0);
+		open_and_close(_i, O_WRONLY, false);
+		if (!writeback)
+			ck_assert_int_eq(truncate_to(_i, 4096), 0);
+		else
+			cut_drops(_i);
+		open_and_close(_i, other, false);
+		ck_assert_int_eq(truncate_to(_i, 4096), -EPERM);
+		ck_assert_int_eq(set(_i, &by_name), -EPERM);
+		open_and_close(_i, O_WRONLY, true);
+		cut_drops(_i);
+		ck_assert_int_eq(set(_i, &by_name), -EPERM);
+		open_and_close(_i, other, true);
+		ck_assert_int_eq(set(_i, &by_name), 0);
+		if (writeback)
+			break;
+	}
+}
+END_TEST
+
 START_TEST(o_trunc_growable)
 {
 	struct fuse_setattr_in in = { .valid = FATTR_SIZE };
@@ -581,6 +644,7 @@ Suite *suite_attr(void)
 	tcase_add_loop_test(tc, o_trunc_steps, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, close_waits_for_size, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, fixed_size, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, fixed_size_unseen, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, truncate_to_the_same, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, kills_suid, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, least_payload, 0, FAKE_WAYS);
