@@ -67,6 +67,18 @@ static int read_settled(const char *path, struct record *r)
 	return ret;
 }
 
+static void tell_taken(const char *path, long pid)
+{
+	if (pid)
+		log_warnx("%s: pidfile: it is that of another export, process "
+			  "%ld; give another one, or end that one first",
+			  path, pid);
+	else
+		log_warnx("%s: pidfile: something else has that name; give "
+			  "another one",
+			  path);
+}
+
 int pidfile_check(const char *path)
 {
 	struct record r;
@@ -79,16 +91,12 @@ int pidfile_check(const char *path)
 		return -errno;
 	}
 	if (!S_ISREG(st.st_mode) || read_settled(path, &r)) {
-		log_warnx("%s: pidfile: something else has that name; give "
-			  "another one",
-			  path);
+		tell_taken(path, 0);
 		return -EEXIST;
 	}
 	if (!r.live || r.ending)
 		return 0;
-	log_warnx("%s: pidfile: it is that of another export, process %ld; "
-		  "give another one",
-		  path, r.pid);
+	tell_taken(path, r.pid);
 	return -EEXIST;
 }
 
@@ -117,11 +125,16 @@ static int write_new(const char *path)
 	return ret;
 }
 
-/* Gives @name the name @path, whose stale file goes. 0 or -errno. */
-static int take_name(const char *name, const char *path, bool even_live)
+/*
+ * Gives @name the name @path, whose stale file goes. 0 or -errno; -EEXIST: it is
+ * that of a live process, *@pid, or 0: no pidfile.
+ */
+static int take_name(const char *name, const char *path, bool even_live,
+		     long *pid)
 {
 	unsigned int i;
 	struct record r;
+	int ret;
 
 	for (i = 0; i < TRIES; i++) {
 		if (!renameat2(AT_FDCWD, name, AT_FDCWD, path,
@@ -135,11 +148,12 @@ static int take_name(const char *name, const char *path, bool even_live)
 				continue;
 			break;
 		}
-		if (!record_read(name, &r) &&
-		    (even_live || !r.live || r.ending)) {
+		ret = record_read(name, &r);
+		if (!ret && (even_live || !r.live || r.ending)) {
 			unlink(name);
 			return 0;
 		}
+		*pid = ret ? 0 : r.pid;
 		renameat2(AT_FDCWD, name, AT_FDCWD, path, RENAME_EXCHANGE);
 		return -EEXIST;
 	}
@@ -149,7 +163,7 @@ static int take_name(const char *name, const char *path, bool even_live)
 	return rename(name, path) ? -errno : 0;
 }
 
-static int write_at(const char *path, bool record)
+static int write_at(const char *path, bool record, long *pid)
 {
 	char *name = NULL;
 	int fd, ret;
@@ -157,7 +171,7 @@ static int write_at(const char *path, bool record)
 	if (asprintf(&name, "%s.%ld", path, (long)getpid()) < 0)
 		return -ENOMEM;
 	fd = write_new(name);
-	ret = fd < 0 ? fd : take_name(name, path, record);
+	ret = fd < 0 ? fd : take_name(name, path, record, pid);
 	if (ret < 0 && fd >= 0) {
 		unlink(name);
 		close(fd);
@@ -172,9 +186,13 @@ static int write_at(const char *path, bool record)
 
 int pidfile_write(const char *path)
 {
-	int ret = write_at(path, false);
+	long pid = -1;
+	int ret = write_at(path, false, &pid);
 
-	if (ret) {
+	if (ret && pid >= 0) {
+		/* Since pidfile_check(): whoever was quicker has it. */
+		tell_taken(path, pid);
+	} else if (ret) {
 		errno = -ret;
 		log_warn("%s: pidfile", path);
 	}
@@ -184,7 +202,8 @@ int pidfile_write(const char *path)
 void pidfile_write_record(const char *path)
 {
 	char *name = record_name(path, true);
-	int ret = name ? write_at(name, true) : -errno;
+	long pid;
+	int ret = name ? write_at(name, true, &pid) : -errno;
 
 	if (ret)
 		log_trace(TRACE_LIFE, "record of %s: %s", path, strerror(-ret));

@@ -141,8 +141,9 @@ wait_of() {
 	"$@"
 	front=$two
 	waited "$status" "$pattern"
-	cp "$dir/out1" "$dir/out"
 	front=$one
+	wait_until "--wait has ended" is_gone "$front"
+	cp "$dir/out1" "$dir/out"
 	waited "$status" "$pattern"
 	for what in "$pidfile" "$file"; do
 		start_front "$RAWFUSE" --wait "$what"
@@ -212,6 +213,33 @@ pidfile_of_another() {
 	unmount_rawfuse "$file"
 }
 
+# Two that start at the same time with one pidfile: the one that is later says
+# whose it is, and leaves nothing. Its image hangs until the other one is there.
+pidfile_of_two() {
+	local lower late
+	truncate -s 8M "$dir/lower.img"
+	mount_rawfuse "$dir/lower.img" "$dir/lower.raw"
+	lower=$daemon
+	kill -STOP "$lower"
+	start_front "$RAWFUSE" --no-lock --io-uring="$transport" --pidfile="$pidfile" \
+		"$dir/lower.raw" "$dir/late.raw"
+	late=$front
+	wait_until "the later start is under way" has_child "$late"
+	in_background "$image" "$file"
+	kill -CONT "$lower"
+	wait_until "the later start has ended" is_gone "$late"
+	wait "$late" && fail "it took another one's pidfile"
+	[[ $(<"$dir/out") =~ bg.pid:\ pidfile:\ it\ is\ that\ of\ another\ export.*process\ $daemon\;\ give ]] ||
+		fail "the later start said '$(<"$dir/out")'"
+	[[ ! -e $dir/late.raw ]] || fail "the later mountpoint is left"
+	expect "$daemon" cat "$pidfile"
+	succeed umount "$file"
+	wait_until "it has ended" is_gone "$daemon"
+	daemon=$lower
+	log=$dir/log
+	unmount_rawfuse "$dir/lower.raw"
+}
+
 run() {
 	interrupted INT 2
 	interrupted TERM 15
@@ -221,6 +249,7 @@ run() {
 	waiting
 	! has_loops || dying_disk
 	pidfile_of_another
+	pidfile_of_two
 }
 
 require_tool setpriv awk cmp
