@@ -229,6 +229,16 @@ static void ignore_cb(struct ev_loop *ev, ev_signal *w, int revents)
 	(void)revents;
 }
 
+/* To the log; from here on the terminal is let go, if it is to be. */
+static void tell_ready(const struct life *l)
+{
+	char text[REPORT_SERVES];
+
+	log_info("%s: ready: %s", l->mount->path,
+		 report_serves(l->session, text));
+	block_tell_files(l->session->block);
+}
+
 static void announce(struct life *l)
 {
 	struct session *s = l->session;
@@ -240,7 +250,7 @@ static void announce(struct life *l)
 	}
 	pidfile_write_record(l->mount->path);
 	if (l->ready_fd < 0) {
-		block_tell_files(s->block);
+		tell_ready(l);
 	} else if (daemon_ready(l->ready_fd)) {
 		ev_io_set(&l->front, l->ready_fd, EV_READ);
 		ev_io_start(l->loop->ev, &l->front);
@@ -256,7 +266,7 @@ static void front_cb(struct ev_loop *ev, ev_io *w, int revents)
 	(void)revents;
 	ev_io_stop(ev, w);
 	if (daemon_go(l->ready_fd))
-		block_tell_files(l->session->block); /* to the log */
+		tell_ready(l);
 	else
 		session_break(l->session);
 	l->ready_fd = -1;

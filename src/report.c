@@ -1,4 +1,4 @@
-/* SIGUSR1: the counters, a few lines for people and scripts. */
+/* The counters, a few lines for people and scripts; what is served, in one. */
 #include "config.h"
 
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include "fuse/payload.h"
 #include "fuse/ring.h"
 #include "loop/log.h"
+#include "loop/size.h"
 #include "report.h"
 
 typedef unsigned long long ull;
@@ -25,6 +26,23 @@ static void add(struct counters *c, const char *name, ull value)
 		c->used += (size_t)snprintf(c->text + c->used,
 					    sizeof(c->text) - c->used,
 					    " %s=%llu", name, value);
+}
+
+char *report_serves(const struct session *s, char *text)
+{
+	const struct block *b = s->block;
+	const char *snapshot = b->opt.snapshot;
+	char size[SIZE_TEXT];
+
+	snprintf(text, REPORT_SERVES,
+		 "serves %.400s (%s, %s%.60s%s%s, %s) by %s%s", b->opt.path,
+		 b->driver->name, snapshot ? "snapshot " : "",
+		 snapshot ? snapshot : "", snapshot ? ", " : "",
+		 size_print(size, b->size),
+		 b->opt.read_only ? "read-only" : "read-write",
+		 s->by_uring ? "io_uring" : "/dev/fuse",
+		 s->backing_id ? ", passthrough" : "");
+	return text;
 }
 
 static void report_requests(const struct session *s)

@@ -3,14 +3,17 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "loop/size.h"
 
+static const char suffixes[] = "kMGTPE";
+
 int size_parse(const char *text, uint64_t *bytes)
 {
-	static const char suffixes[] = "kMGTPE";
 	unsigned long long value;
 	const char *suffix;
 	unsigned int shift = 0;
@@ -36,4 +39,20 @@ int size_parse(const char *text, uint64_t *bytes)
 		return -ERANGE;
 	*bytes = (uint64_t)value << shift;
 	return 0;
+}
+
+char *size_print(char *text, uint64_t bytes)
+{
+	unsigned int n = 0;
+
+	while (bytes && suffixes[n] && !(bytes % 1024)) {
+		bytes /= 1024;
+		n++;
+	}
+	if (n)
+		snprintf(text, SIZE_TEXT, "%" PRIu64 "%c", bytes,
+			 suffixes[n - 1]);
+	else
+		snprintf(text, SIZE_TEXT, "%" PRIu64, bytes);
+	return text;
 }

@@ -10,4 +10,11 @@
  */
 int size_parse(const char *text, uint64_t *bytes);
 
+/*
+ * The other way: @bytes by the largest suffix that tells them exactly, into
+ * @text of SIZE_TEXT bytes. Returns @text.
+ */
+#define SIZE_TEXT 24
+char *size_print(char *text, uint64_t bytes);
+
 #endif

@@ -204,9 +204,12 @@ report() {
 	kill -USR1 "$daemon"
 	wait_until "SIGUSR1 was answered" has_more_reports "$n"
 	# From the last "requests:" on.
-	grep -E "$REPORT" "$log" | tac | sed '/^rawfuse: requests:/q' | tac >"$dir/report"
+	grep -E "$REPORT" "$log" | grep -vE "$READY" | tac | sed '/^rawfuse: requests:/q' | tac >"$dir/report"
 }
 REPORT="^rawfuse: (requests|bytes|transport|payloads|memory|ring|cpu|poll|image): [a-z_]*[=a-z]"
+# The line that tells that the file can be used is expected of each.
+READY='^rawfuse: .*: ready: serves .* by (io_uring|/dev/fuse)'
+REPORT="$REPORT|$READY"
 
 # Which files an image names is told of each.
 NAMED="^rawfuse: .*: qcow2: its (data is in the file|backing file is) '"

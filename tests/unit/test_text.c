@@ -73,6 +73,35 @@ START_TEST(parses_sizes)
 END_TEST
 
 static const struct {
+	uint64_t bytes;
+	const char *text;
+} printed[] = {
+	{ 0, "0" },
+	{ 1, "1" },
+	{ 1023, "1023" },
+	{ 1024, "1k" },
+	{ 1025, "1025" },
+	{ 1536 << 10, "1536k" },
+	{ 1 << 20, "1M" },
+	{ 7ULL << 60, "7E" },
+	{ 1ULL << 63, "8E" },
+	{ UINT64_MAX, "18446744073709551615" },
+};
+
+/* What is printed is exact, and read as the same. */
+START_TEST(sizes_printed)
+{
+	char text[SIZE_TEXT];
+	uint64_t bytes;
+
+	ck_assert_ptr_eq(size_print(text, printed[_i].bytes), text);
+	ck_assert_str_eq(text, printed[_i].text);
+	ck_assert_int_eq(size_parse(text, &bytes), 0);
+	ck_assert_uint_eq(bytes, printed[_i].bytes);
+}
+END_TEST
+
+static const struct {
 	const char *list;
 	unsigned int cpus;
 } lists[] = {
@@ -188,6 +217,7 @@ Suite *suite_text(void)
 	Suite *s = suite_of("text", &tc);
 
 	tcase_add_loop_test(tc, parses_sizes, 0, COUNT(sizes));
+	tcase_add_loop_test(tc, sizes_printed, 0, COUNT(printed));
 	tcase_add_loop_test(tc, parses_cpus, 0, COUNT(lists));
 	tcase_add_test(tc, this_machine);
 	tcase_add_test(tc, reasons);
