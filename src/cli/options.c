@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/nearest.h"
 #include "cli/options_int.h"
 #include "cli/words.h"
 #include "fuse/session.h"
@@ -83,11 +84,8 @@ static int set_word(struct options *o, char *word)
 		if (*c == '_')
 			*c = '-';
 	s = by_name(word);
-	if (!s || s->kind == KIND_ACTION || s->kind == KIND_LIST) {
-		log_warnx("-o: '%s' is not an option of rawfuse (--help tells)",
-			  word);
-		return EXIT_USAGE;
-	}
+	if (!s || s->kind == KIND_ACTION || s->kind == KIND_LIST)
+		return options_wrong_word(word);
 	if (value ? s->kind == KIND_FLAG : !may_be_alone(s)) {
 		log_warnx("-o: '%s' %s", word,
 			  value ? "has no value" : "requires a value");
@@ -166,24 +164,6 @@ static void build_getopt(struct option *longs, char *shorts)
 	*shorts = 0;
 }
 
-static int usage_error(int c, char **argv)
-{
-	const char *what = argv[optind - 1];
-
-	/* Which it was is not in argv with every C library. */
-	if (c == ':' && optopt >= 256)
-		log_warnx("--%s: needs an argument (--help tells)",
-			  options_specs[optopt - 256].name);
-	else if (c == ':')
-		log_warnx("-%c: needs an argument (--help tells)", optopt);
-	else if (optopt && optopt < 256)
-		log_warnx("-%c: not an option of rawfuse (--help tells)",
-			  optopt);
-	else
-		log_warnx("%s: not understood (--help tells)", what);
-	return EXIT_USAGE;
-}
-
 static int parse_own(struct options *o, int argc, char **argv)
 {
 	struct option longs[OPTIONS_MAX + 1];
@@ -194,7 +174,7 @@ static int parse_own(struct options *o, int argc, char **argv)
 	build_getopt(longs, shorts);
 	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		if (c == '?' || c == ':')
-			return usage_error(c, argv);
+			return options_wrong(c, argv[optind - 1]);
 		for (i = 0; i < options_specs_n; i++)
 			if (c == (int)(256 + i) ||
 			    (options_specs[i].letter && c == options_specs[i].letter))
@@ -218,7 +198,7 @@ static int parse_helper(struct options *o, int argc, char **argv)
 	while (!ret && (c = getopt_long(argc, argv, ":sfnrwvN:o:t:", none,
 					NULL)) != -1) {
 		if (c == '?' || c == ':')
-			ret = usage_error(c, argv);
+			ret = options_wrong(c, argv[optind - 1]);
 		else if (c == 'o')
 			ret = set_list(o, optarg);
 		else if (c == 'r' || c == 'w')
@@ -230,10 +210,18 @@ static int parse_helper(struct options *o, int argc, char **argv)
 	return ret;
 }
 
+static const char *hint(struct nearest *n, const char *value, const char *words)
+{
+	nearest_start(n, value, strlen(value));
+	nearest_offer_words(n, words);
+	return nearest_hint(n, "");
+}
+
 /* What the table alone cannot check. */
 static int check_values(const struct options *o)
 {
 	enum cpu_mode mode;
+	struct nearest n;
 
 	if (o->max_write & 4095)
 		log_warnx("--max-write: '%s' is not a multiple of 4096",
@@ -244,12 +232,12 @@ static int check_values(const struct options *o)
 			  (unsigned long long)o->max_write);
 	else if (cpu_parse(o->cpu, &mode, NULL))
 		log_warnx("--cpu: '%s' is not one of auto, follow, any, and no "
-			  "list of CPUs as 0-3,5",
-			  o->cpu);
+			  "list of CPUs as 0-3,5%s",
+			  o->cpu, hint(&n, o->cpu, "auto|follow|any"));
 	else if (poll_parse(o->poll, NULL))
 		log_warnx("--poll: '%s' is neither auto, off nor a number of "
-			  "microseconds from 0 to %u",
-			  o->poll, POLL_MOST);
+			  "microseconds from 0 to %u%s",
+			  o->poll, POLL_MOST, hint(&n, o->poll, "auto|off"));
 	else
 		return 0;
 	return EXIT_USAGE;
@@ -302,17 +290,8 @@ int options_parse(struct options *o, int argc, char **argv)
 	if (o->action != ACTION_EXPORT && o->action != ACTION_FAKE &&
 	    o->action != ACTION_REMOUNT)
 		return 0;
-	if (argc - optind < 2) {
-		log_warnx("too few arguments: give IMAGE and MOUNTPOINT "
-			  "(--help tells)");
-		return EXIT_USAGE;
-	}
-	if (argc - optind > 2) {
-		log_warnx("%s: one argument too many: give IMAGE and "
-			  "MOUNTPOINT (--help tells)",
-			  argv[optind + 2]);
-		return EXIT_USAGE;
-	}
+	if (argc - optind != 2)
+		return options_wrong_count(argc - optind, argv + optind);
 	ret = check_values(o);
 	if (!ret)
 		ret = check_together(o);

@@ -60,4 +60,13 @@ int options_set(struct options *o, const struct option_spec *s,
 /* options_value.c: the index of @value among the words "a|b|c"; -1: none. */
 int options_choice(const char *words, const char *value);
 
+/*
+ * options_wrong.c: each says what is wrong and returns EXIT_USAGE.
+ * options_wrong(): @c, '?' or ':', is getopt's, of @arg.
+ * options_wrong_word(): of an -o list. options_wrong_count(): @n is not 2.
+ */
+int options_wrong(int c, const char *arg);
+int options_wrong_word(const char *word);
+int options_wrong_count(int n, char **operands);
+
 #endif

@@ -4,33 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/nearest.h"
 #include "cli/options_int.h"
 #include "loop/log.h"
 #include "loop/size.h"
 
-static int bad_value(const struct option_spec *s, const char *value)
+/* @word of @value is not one of @words, "a|b|c". */
+static int bad_word(const struct option_spec *s, const char *value,
+		    const char *word, const char *words)
 {
-	switch (s->kind) {
-	case KIND_NUMBER:
-	case KIND_SIZE:
-	case KIND_AUTO_SIZE:
-		log_warnx("--%s: '%s' is not %s%s from %llu to %llu%s", s->name,
-			  value,
-			  s->kind == KIND_AUTO_SIZE ? "auto, off, or " : "",
-			  s->kind == KIND_NUMBER ? "a number" : "a size",
-			  (unsigned long long)s->least,
-			  (unsigned long long)s->most,
-			  s->kind == KIND_NUMBER ? "" : " bytes");
-		break;
-	case KIND_TRACE:
-		log_warnx("--%s: '%s' is not one of fuse, ring, block, life, "
-			  "all",
-			  s->name, value);
-		break;
-	default:
-		log_warnx("--%s: '%s' is not one of %s", s->name, value,
-			  s->arg);
-	}
+	struct nearest n;
+
+	nearest_start(&n, word, strcspn(word, ",+"));
+	nearest_offer_words(&n, words);
+	log_warnx("--%s: '%s' is not one of %s%s", s->name, value, words,
+		  nearest_hint(&n, ""));
+	return EXIT_USAGE;
+}
+
+static int bad_number(const struct option_spec *s, const char *value)
+{
+	log_warnx("--%s: '%s' is not %s%s from %llu to %llu%s", s->name, value,
+		  s->kind == KIND_AUTO_SIZE ? "auto, off, or " : "",
+		  s->kind == KIND_NUMBER ? "a number" : "a size",
+		  (unsigned long long)s->least, (unsigned long long)s->most,
+		  s->kind == KIND_NUMBER ? "" : " bytes");
 	return EXIT_USAGE;
 }
 
@@ -51,33 +49,30 @@ int options_choice(const char *words, const char *value)
 	return -1;
 }
 
-static int parse_traces(const char *list, unsigned int *traces)
+/* The words of --trace, in the order of their bits; then all. */
+#define TRACES "fuse|ring|block|life|all"
+
+/* Returns the first word of @list that is none of TRACES, or NULL. */
+static const char *parse_traces(const char *list, unsigned int *traces)
 {
-	static const struct {
-		const char *name;
-		unsigned int bits;
-	} names[] = {
-		{ "fuse", TRACE_FUSE },	  { "ring", TRACE_RING },
-		{ "block", TRACE_BLOCK }, { "life", TRACE_LIFE },
-		{ "all", ~0u },
-	};
-	size_t i;
+	static const unsigned int bits[] = { TRACE_FUSE, TRACE_RING, TRACE_BLOCK,
+					     TRACE_LIFE, ~0u };
+	size_t len;
 
-	if (!*list)
-		return -1;
-	while (*list) {
-		size_t n = strcspn(list, ",+");
+	do {
+		char word[8] = "";
+		int i;
 
-		for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-			if (strlen(names[i].name) == n &&
-			    !strncmp(names[i].name, list, n))
-				break;
-		if (i == sizeof(names) / sizeof(*names))
-			return -1;
-		*traces |= names[i].bits;
-		list += n + !!list[n];
-	}
-	return 0;
+		len = strcspn(list, ",+");
+		if (len < sizeof(word))
+			memcpy(word, list, len);
+		i = options_choice(TRACES, word);
+		if (i < 0)
+			return list;
+		*traces |= bits[i];
+		list += len + !!list[len];
+	} while (*list);
+	return NULL;
 }
 
 /* Alone, without @value, it is the first of the words. */
@@ -87,7 +82,7 @@ static int set_choice(const struct option_spec *s, unsigned int *field,
 	int choice = value ? options_choice(s->arg, value) : 0;
 
 	if (choice < 0)
-		return bad_value(s, value);
+		return bad_word(s, value, value, s->arg);
 	*field = (unsigned int)choice;
 	return 0;
 }
@@ -97,6 +92,7 @@ int options_set(struct options *o, const struct option_spec *s,
 {
 	void *field = (char *)o + s->offset;
 	const char **said = &o->said[s - options_specs];
+	const char *bad;
 	uint64_t number;
 	int choice;
 
@@ -114,12 +110,12 @@ int options_set(struct options *o, const struct option_spec *s,
 		return 0;
 	case KIND_WORD:
 		if (options_choice(s->arg, value) < 0)
-			return bad_value(s, value);
+			return bad_word(s, value, value, s->arg);
 		*(const char **)field = value;
 		return 0;
 	case KIND_STRING:
 		if (!*value) {
-			log_warnx("--%s: needs a value that is not empty",
+			log_warnx("--%s: requires a value that is not empty",
 				  s->name);
 			return EXIT_USAGE;
 		}
@@ -140,13 +136,12 @@ int options_set(struct options *o, const struct option_spec *s,
 		    number > s->most ||
 		    (s->kind == KIND_NUMBER &&
 		     value[strspn(value, "0123456789")]))
-			return bad_value(s, value);
+			return bad_number(s, value);
 		*(uint64_t *)field = number;
 		return 0;
 	case KIND_TRACE:
-		if (parse_traces(value, field))
-			return bad_value(s, value);
-		return 0;
+		bad = parse_traces(value, field);
+		return bad ? bad_word(s, value, bad, TRACES) : 0;
 	case KIND_ACTION:
 		o->action = (enum action)s->least;
 		if (s->flags & OPTION_OPTIONAL)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mount.h>
 
+#include "cli/nearest.h"
 #include "cli/words.h"
 
 /* Some turn a flag on, some off; many speak to mount(8) and fstab only. */
@@ -85,4 +86,12 @@ bool words_mount(const char *word, unsigned long *flags)
 		return true;
 	}
 	return false;
+}
+
+void words_offer(struct nearest *n)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++)
+		nearest_offer(n, words[i].word, strlen(words[i].word));
 }

@@ -13,4 +13,9 @@ bool words_mount(const char *word, unsigned long *flags);
 /* Is @word a SELinux context, which the kernel is given as it is? */
 bool words_security(const char *word);
 
+struct nearest;
+
+/* Offers the words of mount(8), of which one may have been meant. */
+void words_offer(struct nearest *n);
+
 #endif

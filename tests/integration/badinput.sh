@@ -170,8 +170,8 @@ disagreement() {
 }
 
 arguments() {
-	refuses 2 "too few"
-	refuses 2 "too few" "$image"
+	refuses 2 "IMAGE and MOUNTPOINT are missing, as in: rawfuse .* .*"
+	refuses 2 "disk.img: MOUNTPOINT is missing, .* as in: rawfuse .* .*" "$image"
 	refuses 2 "surplus: .*too many" "$image" "$file" surplus
 	refuses 2 "surplus" "$image" "$file" surplus more
 }
@@ -255,7 +255,7 @@ helper() {
 	# Its exit statuses are those of mount(8).
 	refuses 1 "'bogus'" "$image" "$file" -o rw,bogus
 	refuses 1 "-Z" "$image" "$file" -Z
-	refuses 1 "too few" "$image"
+	refuses 1 "MOUNTPOINT is missing" "$image"
 	refuses 32 "none: " "$dir/none" "$file" -o ro
 	RAWFUSE=$real
 	rm -r "$dir/sbin"
