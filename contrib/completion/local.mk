@@ -12,7 +12,7 @@ completion_files = \
 	contrib/completion/rawfuse.fish
 
 EXTRA_DIST += src/cli/completion.c
-CLEANFILES = contrib/completion/completion $(completion_files)
+CLEANFILES += contrib/completion/completion $(completion_files)
 
 if INSTALL_BASH_COMPLETION_DIR
 bashcompletiondir = $(bash_completion_dir)

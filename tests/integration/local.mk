@@ -25,6 +25,7 @@ integration_tests = \
 	tests/integration/memory.sh \
 	tests/integration/model.sh \
 	tests/integration/named.sh \
+	tests/integration/openrc.sh \
 	tests/integration/others.sh \
 	tests/integration/pagecache.sh \
 	tests/integration/passthrough.sh \
