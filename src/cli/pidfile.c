@@ -259,21 +259,26 @@ void pidfile_end(int status, const char *why)
 int pidfile_wait(const char *path)
 {
 	struct record r;
+	const char *why = record_no_place();
 	int fd = record_find(path), status;
 
+	if (fd == -ENOENT && why) {
+		/* It may be the name of either. */
+		log_info("%s: it is not there: if it was a pidfile, its export "
+			 "has ended well; of a mountpoint nothing is known: %s",
+			 path, why);
+		return EXIT_SUCCESS;
+	}
 	if (fd == -ENOENT) {
 		log_info("%s: no export, and none that has failed", path);
 		return EXIT_SUCCESS;
 	}
 	if (fd == -ENODATA) {
-		const char *dir = getenv("XDG_RUNTIME_DIR");
-
-		log_warnx("%s: --wait: the export cannot be found by its "
+		log_warnx("%s: --wait: an export cannot be found by this "
 			  "mountpoint: %s; give the pidfile",
 			  path,
-			  geteuid() && !(dir && *dir)
-				  ? "XDG_RUNTIME_DIR is not set"
-				  : "this user and root have no record of it");
+			  why ? why
+			      : "this user and root have no record of it");
 		return EXIT_FAILURE;
 	}
 	if (fd < 0 || flock(fd, LOCK_SH)) {

@@ -113,6 +113,18 @@ char *record_name(const char *path, bool make)
 	return top && *top ? name_in(top, path, make) : NULL;
 }
 
+const char *record_no_place(void)
+{
+	const char *top = geteuid() ? getenv("XDG_RUNTIME_DIR") : ROOTS;
+
+	if (!top || !*top)
+		return "XDG_RUNTIME_DIR is not set";
+	if (!access(top, F_OK))
+		return NULL;
+	return geteuid() ? "what XDG_RUNTIME_DIR names is not there"
+			 : "there is no " ROOTS;
+}
+
 static int open_record(char *name)
 {
 	int fd = name ? open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
@@ -127,6 +139,7 @@ int record_find(const char *path)
 	struct place p;
 	struct record r;
 	const char *why;
+	bool is_file = false;
 	int fd = place_open(&p, path, &why);
 
 	if (fd)
@@ -135,13 +148,15 @@ int record_find(const char *path)
 		fd = place_file(&p, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 		if (fd >= 0 && !record_parse(fd, &r) && (r.pid || r.ended))
 			goto out;
+		is_file = fd != -ENOENT;
 		if (fd >= 0)
 			close(fd);
 	}
 	fd = open_record(record_name(p.path, false));
 	if (fd < 0 && geteuid())
 		fd = open_record(name_in(ROOTS, p.path, false));
-	if (fd == -ENOENT && p.mounted)
+	/* A file that is no pidfile is a mountpoint. */
+	if (fd == -ENOENT && (p.mounted || (is_file && record_no_place())))
 		fd = -ENODATA;
 out:
 	place_close(&p);

@@ -28,10 +28,13 @@ int record_read(const char *path, struct record *r);
  */
 char *record_name(const char *path, bool make);
 
+/* Why exports of this user leave no record by mountpoint; NULL: they do. */
+const char *record_no_place(void);
+
 /*
  * Opens the pidfile @path, or the record of the mountpoint @path; a descriptor
- * or -errno: -ENOENT if there is neither, -ENODATA if something is mounted there
- * and has no record. The mount is not touched.
+ * or -errno: -ENOENT if there is neither, -ENODATA if something is, or may have
+ * been, mounted there and has no record. The mount is not touched.
  */
 int record_find(const char *path);
 

@@ -167,6 +167,38 @@ waiting() {
 	rm -f "$file"
 }
 
+# wait_alone STATUS PATTERN WHAT COMMAND...: nothing is mounted there.
+wait_alone() {
+	local want=$1 pattern=$2 what=$3 status
+	shift 3
+	"$@" "$RAWFUSE" --wait "$what" >"$dir/out" 2>&1
+	status=$?
+	((status == want)) || fail "--wait ended with $status, not $want: $(<"$dir/out")"
+	[[ $(<"$dir/out") =~ $pattern ]] || fail "--wait said '$(<"$dir/out")', not '$pattern'"
+}
+
+# Without a place for records it does not say of a mountpoint that all is well.
+# A pidfile that is gone is a good sign all the same.
+no_records() {
+	local user=(setpriv --reuid 65534 --regid 65534 --clear-groups env)
+	local no_run=(unshare -m bash -c 'mount -t tmpfs none /run && exec "$@"' -)
+	mkdir "$dir/theirs"
+	: >"$dir/theirs/disk.raw"
+	chown -R 65534 "$dir/theirs"
+	user+=(-u XDG_RUNTIME_DIR)
+	wait_alone 1 'cannot be found by this mountpoint: XDG_RUNTIME_DIR is not set' \
+		"$dir/theirs/disk.raw" "${user[@]}"
+	wait_alone 0 'if it was a pidfile.*XDG_RUNTIME_DIR is not set' \
+		"$dir/theirs/gone" "${user[@]}"
+	wait_alone 1 'what XDG_RUNTIME_DIR names is not there' \
+		"$dir/theirs/disk.raw" "${user[@]}" XDG_RUNTIME_DIR="$dir/none"
+	wait_alone 0 'no export, and none that has failed' \
+		"$dir/theirs/disk.raw" "${user[@]}" XDG_RUNTIME_DIR="$dir/theirs"
+	wait_alone 1 'there is no /run/rawfuse' "$image" "${no_run[@]}"
+	wait_alone 0 'if it was a pidfile' "$pidfile" "${no_run[@]}"
+	rm -r "$dir/theirs"
+}
+
 loop_is_free() { [[ -z $(our_loops) ]]; }
 unmounts() { umount "$1" 2>/dev/null; }
 
@@ -255,6 +287,8 @@ run() {
 require_tool setpriv awk cmp
 make_image disk.img 1M
 has_loops || skip_part "a dying disk: no ext4 on a loop device"
+chmod 755 "$dir"
 helper_signals
+no_records
 each_transport run
 finish
