@@ -39,15 +39,14 @@
 static struct session_config session_config(const struct options *o,
 					    const struct mount *m)
 {
-	unsigned long most = machine_max_request();
 	unsigned long page = (unsigned long)sysconf(_SC_PAGESIZE);
-	unsigned long max_write = (o->max_write + page - 1) & ~(page - 1);
 
 	return (struct session_config){
 		.io_uring = o->io_uring,
 		.queue_depth = (unsigned int)o->queue_depth,
 		.queues = machine_possible_cpus(),
-		.max_write = (uint32_t)(max_write < most ? max_write : most),
+		.max_write =
+			(uint32_t)((o->max_write + page - 1) & ~(page - 1)),
 		.buffer_pool = o->buffer_pool,
 		.zero_copy = o->zero_copy,
 		.allow_other = m->others,

@@ -13,7 +13,8 @@
  * are given up first, then depth, by turns: in the end four requests of 16k
  * serve better than one of 64k.
  *
- * What was said is never changed: it fits, or the program does not start.
+ * What was said is never changed: it fits, or the program does not start. But
+ * the kernel has a largest request, and cuts what is larger: a line says so.
  */
 #include "config.h"
 
@@ -35,10 +36,11 @@
 #define BASE (4u << 20)
 /* An entry: ours and its header, a few commands of io_uring's. */
 #define ENTRY 1536u
-/* A request by /dev/fuse: ours, and the page before its data. */
-#define DEV_REQUEST (4096u + 512u)
-/* /dev/fuse beside a ring: first requests, forgets, interrupts. */
-#define DEV_BESIDE (128u << 10)
+/* A request by /dev/fuse: ours; and a page before its data. */
+#define DEV_REQUEST 512u
+/* /dev/fuse beside a ring: first requests, forgets, interrupts; and pages. */
+#define DEV_BESIDE (96u << 10)
+#define DEV_BESIDE_PAGES 8u
 /* Of a qcow2 image; the driver's defaults for its two caches, and its least. */
 #define CACHE_DEFAULT (320u << 10)
 #define CACHE_LEAST (64u << 10)
@@ -62,14 +64,12 @@ static uint64_t cost(const struct want *w)
 	uint64_t size = w->size, each, all;
 
 	size = (size + w->m->page - 1) / w->m->page * w->m->page;
-	if (size > w->m->max_request)
-		size = w->m->max_request;
 	if (size < FUSE_MIN_PAYLOAD)
 		size = FUSE_MIN_PAYLOAD;
-	each = size + (w->queues ? ENTRY : DEV_REQUEST);
+	each = size + (w->queues ? ENTRY : DEV_REQUEST + w->m->page);
 	all = each * w->depth * (w->queues ? w->queues : 1);
 	if (w->queues)
-		all += DEV_BESIDE;
+		all += DEV_BESIDE + DEV_BESIDE_PAGES * w->m->page;
 	if (w->zero_copy)
 		all += BOUNCE_AREAS * size;
 	return all;
@@ -205,6 +205,21 @@ static int fit_requests(struct budget *b, struct options *o,
 	return 0;
 }
 
+static void cut_request(struct options *o, const struct budget_machine *m)
+{
+	char said[24], most[24];
+
+	if (o->max_write <= m->max_request)
+		return;
+	if (options_said(o, "max-write"))
+		log_info("--max-write=%s: the kernel's limit is %s (as root: "
+			 "sysctl fs.fuse.max_pages_limit=%" PRIu64 ")",
+			 budget_text(o->max_write, said, sizeof(said)),
+			 budget_text(m->max_request, most, sizeof(most)),
+			 (o->max_write + m->page - 1) / m->page);
+	o->max_write = m->max_request;
+}
+
 int budget_fit(struct budget *b, struct options *o,
 	       const struct budget_machine *m)
 {
@@ -213,6 +228,7 @@ int budget_fit(struct budget *b, struct options *o,
 	int ret;
 
 	*b = (struct budget){ .bytes = UINT64_MAX, .limit = m->limit };
+	cut_request(o, m);
 	if (!o->memory && m->limit == UINT64_MAX)
 		return 0;
 	b->said = o->memory;

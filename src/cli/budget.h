@@ -31,6 +31,7 @@ struct budget_machine {
 void budget_machine(struct budget_machine *m);
 
 /*
+ * Cuts the largest request of @o to the kernel's, with a line if it was said.
  * Chooses of @o the queue depth, the largest request and the metadata cache,
  * as far as they were not said, so that all memory stays within --memory, or
  * within half of the control group's limit; fills @b. Returns 0, or -ENOMEM

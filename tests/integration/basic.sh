@@ -451,7 +451,12 @@ depths() {
 	mount_rawfuse --max-write=16M "$image" "$file"
 	succeed cmp "$image" "$file"
 	succeed dd if="$image" of="$file" bs=3M oflag=direct conv=notrunc status=none
-	unmount_rawfuse "$file"
+	report
+	if grep -q "^rawfuse: memory: .* max_write=16777216" "$dir/report"; then
+		unmount_rawfuse "$file"
+	else
+		unmount_rawfuse "$file" "^rawfuse: --max-write=16M: the kernel's limit is [0-9]+[kM] "
+	fi
 }
 
 # What prints and ends.

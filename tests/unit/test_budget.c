@@ -18,10 +18,13 @@
 #define MiB (1ull << 20)
 
 static char root[64];
+static uint64_t page, max_request;
 
 static void setup(void)
 {
 	capture_start();
+	page = 4096;
+	max_request = 16 * MiB;
 	strcpy(root, "/tmp/rawfuse-unit-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(root));
 }
@@ -169,8 +172,8 @@ static int fit(unsigned int queues, uint64_t limit, const char *options)
 	static char words[256];
 	const struct budget_machine m = { .queues = queues,
 					  .limit = limit,
-					  .max_request = 16 * MiB,
-					  .page = 4096 };
+					  .max_request = max_request,
+					  .page = page };
 	char *argv[16] = { (char *)"rawfuse" }, *word;
 	int argc = 1, ret;
 
@@ -281,6 +284,54 @@ START_TEST(said)
 }
 END_TEST
 
+/* A request by /dev/fuse has a page before its data, whatever a page is. */
+START_TEST(large_pages)
+{
+	static const uint64_t pages[] = { 4096, 16384, 65536 };
+	uint64_t mib, data;
+	char text[64];
+	size_t i;
+
+	for (i = 0; i < COUNT(pages); i++) {
+		page = pages[i];
+		for (mib = 8; mib <= 64; mib *= 2) {
+			snprintf(text, sizeof(text),
+				 "--memory=%uM "
+				 "--io-uring=off",
+				 (unsigned int)mib);
+			ck_assert_int_eq(fit(2, UINT64_MAX, text), 0);
+			data = (o.max_write + page - 1) / page * page;
+			ck_assert_uint_le(o.queue_depth * (page + data),
+					  budget.requests);
+			ck_assert_uint_le(budget.requests + budget.image,
+					  mib * MiB);
+		}
+	}
+}
+END_TEST
+
+/* What the kernel would cut is cut, and a line says so if it was asked for. */
+START_TEST(larger_than_the_kernels)
+{
+	max_request = MiB;
+	ck_assert_int_eq(fit(2, UINT64_MAX, "--max-write=16M"), 0);
+	ck_assert_uint_eq(o.max_write, MiB);
+	ck_assert_uint_eq(
+		capture_count("--max-write=16M: the kernel's limit is "
+			      "1M (as root: sysctl "
+			      "fs.fuse.max_pages_limit=4096)"),
+		1);
+	ck_assert_int_eq(fit(2, UINT64_MAX, "--max-write=16M --memory=1G"), 0);
+	ck_assert_uint_eq(o.max_write, MiB);
+	ck_assert_uint_eq(capture_count(""), 2);
+	ck_assert_int_eq(fit(2, UINT64_MAX, "--max-write=1M"), 0);
+	max_request = MiB / 2;
+	ck_assert_int_eq(fit(2, UINT64_MAX, ""), 0);
+	ck_assert_uint_eq(o.max_write, MiB / 2);
+	ck_assert_uint_eq(capture_count(""), 2);
+}
+END_TEST
+
 START_TEST(text)
 {
 	char out[24];
@@ -309,6 +360,8 @@ Suite *suite_budget(void)
 	tcase_add_test(tc, always_within);
 	tcase_add_test(tc, small);
 	tcase_add_test(tc, said);
+	tcase_add_test(tc, large_pages);
+	tcase_add_test(tc, larger_than_the_kernels);
 	tcase_add_test(tc, text);
 	return s;
 }
