@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,10 +41,10 @@ static int refuse_second(const struct mount *m)
  * May it be mounted on? A file that somebody else has put where all may write
  * could be taken away under the mount, and another one put there.
  */
-static int check_point(const struct mount *m, const struct mount_options *opt,
-		       int fd)
+static int check_point(struct mount *m, const struct mount_options *opt, int fd)
 {
 	struct stat st;
+	bool is_image;
 
 	if (fstat(fd, &st)) {
 		log_warn("%s: mount", m->path);
@@ -58,30 +57,15 @@ static int check_point(const struct mount *m, const struct mount_options *opt,
 			  S_ISDIR(st.st_mode) ? "a directory" : "not a file");
 		return -ENOTSUP;
 	}
-	if (place_trusted(m->place.dir, &st) ||
-	    (st.st_dev == opt->image_dev && st.st_ino == opt->image_ino))
+	is_image = st.st_dev == opt->image_dev && st.st_ino == opt->image_ino;
+	if (!m->made.is_ours && !is_image)
+		made_recognise(&m->made, fd, &st);
+	if (is_image || place_trusted(m->place.dir, &st))
 		return 0;
 	log_warnx("%s: mount: the file is another user's, in a directory that "
 		  "all may write to; give a name that is not there yet",
 		  m->path);
 	return -EACCES;
-}
-
-/* Creates the mountpoint; it is known again by its inode. */
-static int create(struct mount *m)
-{
-	int fd = place_file(&m->place, O_CREAT | O_EXCL | O_WRONLY);
-	struct stat st;
-
-	if (fd < 0)
-		return fd;
-	if (!fstat(fd, &st)) {
-		m->created = true;
-		m->made_dev = st.st_dev;
-		m->made_ino = st.st_ino;
-	}
-	close(fd);
-	return place_file(&m->place, O_PATH);
 }
 
 /* Finds the place; 0 or -errno (logged). */
@@ -121,7 +105,7 @@ static int open_point(struct mount *m, const struct mount_options *opt)
 		log_warnx("%s: mount: following the link: %s", opt->path,
 			  strerror(ENOENT));
 	else if (fd == -ENOENT)
-		fd = create(m);
+		fd = made_create(&m->made, &m->place);
 	if (fd < 0) {
 		if (fd != -ENOENT || !m->place.linked)
 			log_warnx("%s: mount: %s", m->path, strerror(-fd));
@@ -373,21 +357,6 @@ void mount_detach(struct mount *m)
 	m->mounted = false;
 }
 
-/* Never a file that somebody else has mounted, filled, or put there. */
-static void remove_made(const struct mount *m)
-{
-	struct statx stx;
-
-	if (statx(m->place.dir, m->place.name,
-		  AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_BASIC_STATS,
-		  &stx) ||
-	    makedev(stx.stx_dev_major, stx.stx_dev_minor) != m->made_dev ||
-	    stx.stx_ino != m->made_ino || !S_ISREG(stx.stx_mode) ||
-	    stx.stx_size)
-		return;
-	unlinkat(m->place.dir, m->place.name, 0);
-}
-
 void mount_finish(struct mount *m)
 {
 	if (!m->path)
@@ -397,8 +366,7 @@ void mount_finish(struct mount *m)
 	if (m->undo > 0)
 		waitpid(m->undo, NULL, 0);
 	mount_detach(m);
-	if (m->created)
-		remove_made(m);
+	made_remove(&m->made, &m->place);
 	place_close(&m->place);
 	*m = (struct mount){ .fd = -1, .place = { .dir = -1 } };
 }

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "fuse/made.h"
 #include "fuse/place.h"
 
 enum mount_others { MOUNT_OTHERS_AUTO, MOUNT_OTHERS_ON, MOUNT_OTHERS_OFF };
@@ -34,9 +35,7 @@ struct mount_options {
 struct mount {
 	struct place place; /* where it was mounted */
 	const char *path; /* of that, for people; it may be moved later */
-	bool created; /* the file there is ours: */
-	dev_t made_dev;
-	ino_t made_ino;
+	struct made made; /* the file that it was mounted on, if that is ours */
 	bool mounted;
 	bool by_helper; /* fusermount3 did it and must undo it */
 	bool others; /* other users are let in */
