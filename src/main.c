@@ -23,6 +23,7 @@
 #include "cli/pidfile.h"
 #include "cli/probe.h"
 #include "cli/remount.h"
+#include "cli/replace.h"
 #include "cli/version.h"
 #include "fuse/backing.h"
 #include "life.h"
@@ -264,9 +265,11 @@ static int run(struct options *o)
 			 o->image);
 		return EXIT_SUCCESS;
 	}
-	if (o->pidfile && pidfile_check(o->pidfile))
-		return EXIT_FAILURE;
 	if (fit_memory(o))
+		return EXIT_FAILURE;
+	if (options_said(o, "replace") && replace_run(o))
+		return EXIT_FAILURE;
+	if (o->pidfile && pidfile_check(o->pidfile))
 		return EXIT_FAILURE;
 	if (!o->foreground) {
 		ready_fd = daemon_fork();

@@ -52,6 +52,7 @@ struct options {
 	uint64_t grace; /* seconds */
 	uint64_t writeback_interval; /* seconds; 0: before the answer */
 	const char *pidfile;
+	unsigned int replace; /* enum replace, if --replace was said */
 	const char *wait; /* of ACTION_WAIT */
 	unsigned int help; /* of ACTION_HELP: 1: all options */
 	unsigned int traces; /* enum log_trace */

@@ -98,6 +98,10 @@ const struct option_spec options_specs[] = {
 	  AT(foreground), 0, 0, "stay in the foreground, messages on stderr" },
 	{ "pidfile", 0, KIND_STRING, GROUP_LIFE, COMMON, "FILE", AT(pidfile), 0,
 	  0, "write the process ID to FILE once the export is ready" },
+	{ "replace", 0, KIND_CHOICE, GROUP_LIFE, COMMON | OPTIONAL, "dead|live",
+	  AT(replace), 0, 0,
+	  "detach what a killed rawfuse left at MOUNTPOINT; live: ask one that "
+	  "is alive to end, and wait for it" },
 	{ "wait", 0, KIND_ACTION, GROUP_LIFE, COMMON, "MOUNTPOINT|PIDFILE",
 	  AT(wait), ACTION_WAIT, 0,
 	  "wait until that export has ended; exit with its status" },

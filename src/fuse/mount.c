@@ -32,7 +32,7 @@ static int refuse_second(const struct mount *m)
 {
 	log_warnx(
 		"%s: mount: a rawfuse mount is there already, or what one that "
-		"was killed has left; umount %s first",
+		"was killed has left; umount %s first, or give --replace",
 		m->path, m->path);
 	return -EBUSY;
 }

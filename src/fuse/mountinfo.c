@@ -115,3 +115,37 @@ bool mountinfo_split(char *line, struct mountinfo_line *m)
 			   NULL;
 	return m->super;
 }
+
+/* The number behind @name in the options @super, or @other. */
+static unsigned long number(const char *super, const char *name,
+			    unsigned long other)
+{
+	const char *at = strstr(super, name);
+
+	return at ? strtoul(at + strlen(name), NULL, 10) : other;
+}
+
+bool mountinfo_fuse(unsigned int minor, struct mountinfo_fuse *f)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	struct mountinfo_line m;
+	char *line = NULL;
+	unsigned int found;
+	size_t size = 0;
+
+	*f = (struct mountinfo_fuse){ .path = NULL };
+	while (file && !f->path && getline(&line, &size, file) > 0) {
+		if (sscanf(line, "%*u %*u 0:%u ", &found) != 1 ||
+		    found != minor || !mountinfo_split(line, &m) ||
+		    strcmp(m.type, "fuse.rawfuse"))
+			continue;
+		f->path = strdup(m.point);
+		f->uid = (uid_t)number(m.super, "user_id=", 0);
+		f->gid = (gid_t)number(m.super, "group_id=", 0);
+		f->others = strstr(m.super, ",allow_other");
+	}
+	free(line);
+	if (file)
+		fclose(file);
+	return f->path;
+}

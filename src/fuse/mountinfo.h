@@ -3,6 +3,7 @@
 #define RAWFUSE_FUSE_MOUNTINFO_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct mountinfo {
 	unsigned int minor; /* of the device: FUSE's connection number */
@@ -22,6 +23,17 @@ bool mountinfo_find(const char *path, struct mountinfo *info);
  * none; to be freed.
  */
 char *mountinfo_path(unsigned int minor, unsigned int id, unsigned int nth);
+
+/* A mount of FUSE, as its options tell. */
+struct mountinfo_fuse {
+	char *path; /* of one of its mounts here; to be freed */
+	uid_t uid; /* who may use it */
+	gid_t gid;
+	bool others; /* so may others */
+};
+
+/* Looks for a rawfuse mount of the device 0:@minor. False if there is none. */
+bool mountinfo_fuse(unsigned int minor, struct mountinfo_fuse *f);
 
 /* One line, cut into strings that are in it. */
 struct mountinfo_line {

@@ -33,6 +33,7 @@ integration_tests = \
 	tests/integration/pools.sh \
 	tests/integration/probe.sh \
 	tests/integration/qcow2.sh \
+	tests/integration/replace.sh \
 	tests/integration/start.sh \
 	tests/integration/successor.sh \
 	tests/integration/valgrind.sh \

@@ -8,6 +8,7 @@
 #include "block/block.h"
 #include "capture.h"
 #include "cli/options.h"
+#include "cli/replace.h"
 #include "fuse/mount.h"
 #include "fuse/session.h"
 #include "loop/log.h"
@@ -123,6 +124,10 @@ static const struct {
 	  { ALL, .fsname = "a,b", .read_only = true } },
 	{ "rawfuse -o ro,fsname=a=b i m",
 	  { ALL, .fsname = "a=b", .read_only = true } },
+	{ "rawfuse --replace i m", { ALL, .replace = REPLACE_DEAD } },
+	{ "rawfuse --replace=live i m", { ALL, .replace = REPLACE_LIVE } },
+	{ "rawfuse -o replace i m", { ALL, .replace = REPLACE_DEAD } },
+	{ "rawfuse -o replace=live i m", { ALL, .replace = REPLACE_LIVE } },
 	{ "rawfuse -o pidfile=a_b i m", { ALL, .pidfile = "a_b" } },
 	{ "rawfuse -o fsname=a\\b i m", { ALL, .fsname = "a\\b" } },
 	{ "rawfuse -- -i m",
@@ -176,6 +181,7 @@ START_TEST(accepts)
 	ck_assert_uint_eq(o.io_uring, w->io_uring);
 	ck_assert_uint_eq(o.allow_other, w->allow_other);
 	ck_assert_uint_eq(o.cache, w->cache);
+	ck_assert_uint_eq(o.replace, w->replace);
 	ck_assert_uint_eq(o.passthrough, w->passthrough);
 	ck_assert_int_eq(o.writeback_cache, w->writeback_cache);
 	ck_assert_uint_eq(o.queue_depth, w->queue_depth);
