@@ -49,15 +49,13 @@ static void report_requests(const struct session *s)
 {
 	struct counters c = { .used = 0 };
 	unsigned int i;
-	ull total = 0;
 
-	for (i = 0; i < FUSE_OPCODES; i++) {
-		total += s->stats.requests[i];
+	for (i = 0; i < FUSE_OPCODES; i++)
 		if (s->stats.requests[i])
 			add(&c, i ? ops_name(i) : "other",
 			    s->stats.requests[i]);
-	}
-	log_info("requests: total=%llu%s", total, c.text);
+	log_info("requests: total=%llu%s", (ull)stats_requests(&s->stats),
+		 c.text);
 }
 
 static void report_entries(const struct session *s)

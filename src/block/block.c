@@ -144,6 +144,7 @@ static void start(struct block *b, struct block_req *req)
 		b->alone = !is_aligned(b, req);
 	}
 	req->write_seq = b->write_seq;
+	req->written = b->written;
 	b->driver->submit(b, req);
 }
 
@@ -318,6 +319,8 @@ static void note_flush(struct block *b, const struct block_req *req)
 {
 	if (req->write_seq > b->flushed_seq)
 		b->flushed_seq = req->write_seq;
+	if (req->written > b->flushed)
+		b->flushed = req->written;
 	if (req->flags & BLOCK_FULL_SYNC && req->write_seq > b->synced_seq)
 		b->synced_seq = req->write_seq;
 }
@@ -356,6 +359,8 @@ void block_complete(struct block_req *req, int64_t result)
 				b->size = req->length;
 		} else if (result >= 0) {
 			note_growth(b, req);
+			if (req->type == BLOCK_WRITE)
+				b->written += (uint64_t)result;
 		}
 		if (b->granule) {
 			b->modifying--;

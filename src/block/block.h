@@ -52,6 +52,7 @@ enum block_flags {
 enum block_cache { BLOCK_CACHE_AUTO, BLOCK_CACHE_DIRECT, BLOCK_CACHE_HOST };
 
 struct block;
+struct block_counters;
 struct named_dir;
 
 struct block_req {
@@ -75,7 +76,7 @@ struct block_req {
 	/* block.c's: */
 	struct block *block;
 	struct block_req *prev, *next; /* waiting */
-	uint64_t write_seq;
+	uint64_t write_seq, written;
 	struct bounce_area *area; /* in the place of unseen bytes */
 	uint64_t bounce_from;
 	void (*bounced)(struct block_req *req, int error);
@@ -103,6 +104,8 @@ struct block_driver {
 	void (*stop)(struct block *b);
 	/* Bytes that it can grow by; false: unknown. May be NULL. */
 	bool (*room)(struct block *b, uint64_t *bytes);
+	/* Adds its own, and those of the nodes below. May be NULL. */
+	void (*count)(const struct block *b, struct block_counters *c);
 	/* Of a regular file that is the whole image; or -1. May be NULL. */
 	int (*backing_fd)(struct block *b);
 	/* Logs which other files the image uses. May be NULL. */
@@ -156,6 +159,14 @@ struct block_stats {
 	uint64_t waited; /* had to wait for another one */
 };
 
+/* What a format keeps in memory of its image. */
+struct block_counters {
+	bool metadata; /* it keeps some: */
+	uint64_t hits, misses; /* looks at it: it was there, was read */
+	uint64_t dirty; /* bytes of it that the image has not yet */
+	bool corrupt; /* it is damaged: writes are refused, for good */
+};
+
 #define BLOCK_FAULT_EFFECTS 3
 #define BLOCK_FAULT_CAUSES 3
 
@@ -193,6 +204,7 @@ struct block {
 	struct block_req *last_flush;
 	struct block_list waiting, waiting_last; /* the latter for that flush */
 	uint64_t write_seq, flushed_seq, synced_seq;
+	uint64_t written, flushed; /* bytes, by WRITE */
 	struct block_stats stats;
 };
 
@@ -265,6 +277,15 @@ int64_t block_run(struct block *b, struct block_req *req);
 int block_pread(struct block *b, void *buf, uint64_t len, uint64_t offset);
 int block_pwrite(struct block *b, const void *buf, uint64_t len,
 		 uint64_t offset);
+
+/* Bytes that were written and that no flush has covered. */
+static inline uint64_t block_unflushed(const struct block *b)
+{
+	return b->written - b->flushed;
+}
+
+/* What it keeps in memory: fills @c in. */
+void block_count(const struct block *b, struct block_counters *c);
 
 /* How many bytes its file system has for it to grow; false: unknown. */
 bool block_room(struct block *b, uint64_t *bytes);

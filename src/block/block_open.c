@@ -148,6 +148,13 @@ int block_close(struct block *b)
 	return err;
 }
 
+void block_count(const struct block *b, struct block_counters *c)
+{
+	*c = (struct block_counters){ 0 };
+	if (b->driver->count)
+		b->driver->count(b, c);
+}
+
 static void run_done(struct block_req *req)
 {
 	*(bool *)req->user = true;

@@ -48,7 +48,10 @@ void ops_answer(struct fuse_request *req, int error, size_t len)
 {
 	struct session *s = req->session;
 
-	s->stats.errors += is_error(req, error);
+	if (is_error(req, error))
+		stats_count_error(&s->stats, error);
+	stats_count_latency(&s->stats, req->opcode,
+			    uring_now(s->uring) - req->since);
 	log_trace(TRACE_FUSE, "fuse: %llu %s: %d, %zu bytes",
 		  (unsigned long long)req->unique, ops_name(req->opcode),
 		  error, len);

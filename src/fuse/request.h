@@ -27,7 +27,7 @@ struct fuse_request {
 	struct session *session;
 	struct block_req io; /* ops' request to the image */
 
-	/* When it came, in session_clock()'s ns; 0 while nobody works on it. */
+	/* When it came, by uring_now(); 0 while nobody works on it. */
 	uint64_t since;
 	uint32_t opcode;
 	uint64_t unique;

@@ -100,10 +100,7 @@ void session_break(struct session *s)
 
 uint64_t session_clock(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return uring_clock();
 }
 
 const struct fuse_request *session_oldest(const struct session *s)
@@ -120,7 +117,7 @@ const struct fuse_request *session_oldest(const struct session *s)
 
 void session_enter(struct session *s, struct fuse_request *req)
 {
-	req->since = session_clock();
+	req->since = uring_now(s->uring);
 	if (++s->stats.in_flight > s->stats.most_in_flight)
 		s->stats.most_in_flight = s->stats.in_flight;
 }

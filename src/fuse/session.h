@@ -7,6 +7,7 @@
 
 #include "block/block.h"
 #include "fuse/abi.h"
+#include "fuse/stats.h"
 #include "loop/loop.h"
 
 enum uring_mode { URING_AUTO, URING_ON, URING_OFF };
@@ -41,14 +42,6 @@ struct session_attr {
 	/* With passthrough: the image's mtime when mtime was set. */
 	bool has_image_mtime;
 	struct timespec image_mtime;
-};
-
-struct session_stats {
-	uint64_t requests[FUSE_OPCODES]; /* by opcode; 0: unknown ones */
-	uint64_t bytes_read, bytes_written;
-	uint64_t errors; /* answers that were */
-	uint64_t zero_copied; /* READs and WRITEs whose data was not seen */
-	unsigned int in_flight, most_in_flight;
 };
 
 struct session {
@@ -110,10 +103,7 @@ void session_start(struct session *s);
 /* Frees all. Only when the ring no longer runs or holds no command of ours. */
 void session_free(struct session *s);
 
-/*
- * Monotonic ns, as exact as the kernel's tick (some ms), which is what a look
- * at each request may cost: 10 ns.
- */
+/* Monotonic ns, of which a request's since is a value, too. */
 uint64_t session_clock(void);
 
 /*

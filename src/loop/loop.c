@@ -56,6 +56,7 @@ static void before_wait_cb(struct ev_loop *ev, ev_prepare *w, int revents)
 
 	(void)ev;
 	(void)revents;
+	uring_forget_now(l->uring);
 	/* Which may find that nothing is left after all: then libev may wait. */
 	if (!l->uring->lost &&
 	    (uring_has_work(l->uring) || ev_is_active(&l->more)))

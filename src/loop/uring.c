@@ -237,6 +237,7 @@ static unsigned int reap(struct uring *u)
 	struct op *op, *last = NULL;
 	unsigned int n = 0;
 
+	uring_forget_now(u);
 	while (!u->emulated && io_uring_cq_ready(&u->ring)) {
 		struct io_uring_cqe cqe = *first_cqe(&u->ring);
 
@@ -278,7 +279,7 @@ static void mask_eventfd(struct uring *u, bool masked)
 		io_uring_cq_eventfd_toggle(&u->ring, !masked);
 }
 
-static uint64_t clock_now(void)
+uint64_t uring_clock(void)
 {
 	struct timespec ts;
 
@@ -301,21 +302,21 @@ static bool spin(struct uring *u)
 	unsigned int i;
 
 	if (!poll_may(&u->poll) || u->emulated ||
-	    !poll_begin(&u->poll, clock_now()))
+	    !poll_begin(&u->poll, uring_clock()))
 		return false;
 	do {
 		for (i = 0; i < SPIN_LOOKS; i++) {
 			if (uring_has_work(u)) {
-				poll_paid(&u->poll, clock_now());
+				poll_paid(&u->poll, uring_clock());
 				return true;
 			}
 			relax();
 		}
-	} while (poll_on(&u->poll, clock_now()));
+	} while (poll_on(&u->poll, uring_clock()));
 	return false;
 }
 
-bool uring_drain(struct uring *u)
+static bool drain(struct uring *u)
 {
 	unsigned int round;
 
@@ -334,6 +335,14 @@ bool uring_drain(struct uring *u)
 	}
 	mask_eventfd(u, false);
 	return !u->lost;
+}
+
+bool uring_drain(struct uring *u)
+{
+	bool more = drain(u);
+
+	uring_forget_now(u);
+	return more;
 }
 
 void uring_wait(struct uring *u)

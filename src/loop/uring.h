@@ -57,6 +57,7 @@ struct uring {
 	struct uring_emulation emu;
 	struct poll poll;
 	struct uring_stats stats;
+	uint64_t now; /* uring_now()'s; 0: to be read */
 };
 
 /*
@@ -112,11 +113,31 @@ void *uring_cmd(struct uring *u, struct op *op, int slot, uint32_t cmd_op,
 /* Completes @op with @res in this or the next drain, never at once. */
 void uring_post(struct uring *u, struct op *op, int res);
 
+/* Monotonic ns, by a look at the clock. */
+uint64_t uring_clock(void);
+
 /*
  * Submits what is queued and runs completions until none comes and nothing
  * is queued. Returns true if it stopped early to be fair to other events.
  */
 bool uring_drain(struct uring *u);
+
+/*
+ * Monotonic ns, read once for all that is done with one batch of completions,
+ * or in one turn of the loop.
+ */
+static inline uint64_t uring_now(struct uring *u)
+{
+	if (!u->now)
+		u->now = uring_clock();
+	return u->now;
+}
+
+/* The time goes on: who asks next reads the clock. */
+static inline void uring_forget_now(struct uring *u)
+{
+	u->now = 0;
+}
 
 /* True if a drain would find something to do without waiting. */
 bool uring_has_work(const struct uring *u);

@@ -15,7 +15,7 @@ static Suite *(*const suites[])(void) = {
 	suite_open,	   suite_attr,	      suite_cached,
 	suite_pool,	   suite_zero_copy,   suite_bounce,
 	suite_follow,	   suite_poll,	      suite_foreign,
-	suite_budget,	   suite_writeback,
+	suite_budget,	   suite_writeback,   suite_stats,
 };
 
 int main(void)

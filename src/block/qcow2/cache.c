@@ -183,6 +183,7 @@ static int load(struct qcow2_cache *c, uint64_t offset, struct qcow2_job *job)
 	lru_remove(c, s);
 	lru_add(c, s);
 	s->loading = true;
+	c->misses++;
 	c->unsettled++;
 	s->io = (struct block_req){ .type = BLOCK_READ,
 				    .offset = offset,
@@ -208,6 +209,7 @@ int qcow2_slice_get(struct qcow2_cache *c, uint64_t offset,
 		lru_remove(c, s);
 		lru_add(c, s);
 	}
+	c->hits += !s->fresh; /* or it may be the one that missed it */
 	*slice = s;
 	return 0;
 }

@@ -294,6 +294,29 @@ static int qcow2_close(struct block *b)
 	return ret ? ret : err;
 }
 
+static void count_cache(const struct qcow2_cache *cache,
+			struct block_counters *c)
+{
+	c->hits += cache->hits;
+	c->misses += cache->misses;
+	c->dirty += (uint64_t)cache->dirty * cache->slice_size;
+}
+
+static void qcow2_count(const struct block *b, struct block_counters *c)
+{
+	const struct qcow2 *q = b->state;
+
+	if (q->backing && q->backing->driver->count)
+		q->backing->driver->count(q->backing, c);
+	c->metadata = true;
+	c->corrupt = q->corrupt;
+	count_cache(&q->l2, c);
+	count_cache(&q->refcounts, c);
+	if (q->l1_dirty_first <= q->l1_dirty_last)
+		c->dirty += 8 * (uint64_t)(q->l1_dirty_last -
+					   q->l1_dirty_first + 1);
+}
+
 static bool qcow2_room(struct block *b, uint64_t *bytes)
 {
 	struct qcow2 *q = b->state;
@@ -308,6 +331,7 @@ const struct block_driver block_qcow2 = {
 	.writeback = background_writeback,
 	.stop = qcow2_stop,
 	.room = qcow2_room,
+	.count = qcow2_count,
 	.tell_files = qcow2_tell_files,
 	.close = qcow2_close,
 };

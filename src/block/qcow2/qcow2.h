@@ -134,6 +134,7 @@ struct qcow2_cache {
 	unsigned int dirty; /* how many are */
 	unsigned int bound; /* dirty, or in a writeback */
 	unsigned int unsettled; /* loading or fresh */
+	uint64_t hits, misses;
 	struct qcow2_slice *slices;
 	struct qcow2_slice **hash;
 	struct qcow2_slice *newest, *oldest;
