@@ -7,6 +7,7 @@
 #include <syslog.h>
 
 #include "loop/log.h"
+#include "loop/text.h"
 
 #define LONG_WORD 80 /* bytes; a longer one is cut itself */
 
@@ -31,50 +32,6 @@ const char *log_last(void)
 void log_set_tap(void (*tap)(const char *line))
 {
 	line_tap = tap;
-}
-
-/*
- * Bytes of the UTF-8 character at @s, which may be printed; 0 if the byte there
- * is to be escaped: a control character (C1 ones, too), or no UTF-8, in which
- * such a byte may be one.
- */
-static size_t printable(const char *s)
-{
-	const unsigned char *u = (const unsigned char *)s;
-	size_t n, i;
-
-	if (u[0] < 0x80)
-		return u[0] >= 0x20 && u[0] != 0x7f;
-	n = u[0] >= 0xc2 && u[0] < 0xe0	  ? 2
-	    : u[0] >= 0xe0 && u[0] < 0xf0 ? 3
-	    : u[0] >= 0xf0 && u[0] < 0xf5 ? 4
-					  : 0;
-	for (i = 1; i < n; i++)
-		if ((u[i] & 0xc0) != 0x80)
-			return 0;
-	if ((u[0] == 0xc2 && u[1] < 0xa0) || (u[0] == 0xe0 && u[1] < 0xa0) ||
-	    (u[0] == 0xf0 && u[1] < 0x90)) /* C1; longer than need be */
-		return 0;
-	return n;
-}
-
-/* Any name may come from somebody else; it must not rule the terminal. */
-static void escape(char *to, size_t size, const char *from)
-{
-	size_t used = 0, n;
-
-	for (; *from && used + 5 <= size; from += n) {
-		n = printable(from);
-		if (n) {
-			memcpy(to + used, from, n);
-			used += n;
-			continue;
-		}
-		snprintf(to + used, 5, "\\x%02x", (unsigned char)*from);
-		used += 4;
-		n = 1;
-	}
-	to[used] = '\0';
 }
 
 /* How much of @line, which is longer than @most: up to a word, or a character. */
@@ -115,7 +72,8 @@ static void put(int priority, bool keep, int err, const char *fmt, va_list ap)
 	if (err)
 		snprintf(text + used, sizeof(text) - used, ": %s",
 			 strerror(err));
-	escape(line, sizeof(line), text);
+	/* Any name may come from somebody else; it must not rule the terminal. */
+	text_escape(line, sizeof(line), text);
 	if (keep)
 		keep_last(line);
 	if (line_tap)

@@ -2,11 +2,13 @@
 #include "config.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mount.h>
 
 #include "cli/machine.h"
 #include "cli/words.h"
 #include "loop/size.h"
+#include "loop/text.h"
 #include "suites.h"
 
 static const struct {
@@ -211,6 +213,66 @@ START_TEST(knows_words)
 }
 END_TEST
 
+static const struct {
+	const char *from, *terminal, *json;
+} texts[] = {
+	{ "", "", "\"\"" },
+	{ "a b", "a b", "\"a b\"" },
+	{ "\"\\/", "\"\\/", "\"\\\"\\\\/\"" },
+	{ "a\nb\tc\x1b[0m", "a\\x0ab\\x09c\\x1b[0m",
+	  "\"a\\u000ab\\u0009c\\u001b[0m\"" },
+	{ "\x01\x7f", "\\x01\\x7f", "\"\\u0001\\u007f\"" },
+	/* Two, three and four bytes. */
+	{ "\xc3\xa4\xe2\x82\xac\xf0\x9f\x92\xbe",
+	  "\xc3\xa4\xe2\x82\xac\xf0\x9f\x92\xbe",
+	  "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x92\xbe\"" },
+	/* C1, as a character and as a byte. */
+	{ "\xc2\x9b", "\\xc2\\x9b", "\"\\u009b\"" },
+	{ "\x9b", "\\x9b", "\"\\ufffd\"" },
+	/* Cut off, too long, a surrogate, past the last one. */
+	{ "\xe2\x82", "\\xe2\\x82", "\"\\ufffd\\ufffd\"" },
+	{ "\xc0\xaf", "\\xc0\\xaf", "\"\\ufffd\\ufffd\"" },
+	{ "\xed\xa0\x80", "\\xed\\xa0\\x80",
+	  "\"\\ufffd\\ufffd\\ufffd\"" },
+	{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80",
+	  "\"\\ufffd\\ufffd\\ufffd\\ufffd\"" },
+	{ "\xff" "a", "\\xffa", "\"\\ufffda\"" },
+};
+
+START_TEST(escapes)
+{
+	char text[128];
+
+	ck_assert_str_eq(text_escape(text, sizeof(text), texts[_i].from),
+			 texts[_i].terminal);
+	ck_assert_str_eq(text_json(text, sizeof(text), texts[_i].from),
+			 texts[_i].json);
+}
+END_TEST
+
+/* What has no room is cut between two characters, and ends as it should. */
+START_TEST(escapes_in_little_room)
+{
+	char text[16], *json;
+	size_t size, len;
+
+	for (size = 3; size < sizeof(text); size++) {
+		memset(text, 'x', sizeof(text));
+		json = text_json(text, size, "a\xc3\xa4\n\"bcdef");
+		len = strlen(json);
+		ck_assert_uint_lt(len, size);
+		ck_assert_uint_eq(json[0], '"');
+		ck_assert_uint_eq(json[len - 1], '"');
+		ck_assert_uint_eq(json[size], 'x');
+		ck_assert(len < 3 || json[len - 2] != '\\' ||
+			  json[len - 3] == '\\');
+	}
+	ck_assert_str_eq(text_json(text, 6, "a\xc3\xa4"), "\"a\xc3\xa4\"");
+	ck_assert_str_eq(text_json(text, 5, "a\xc3\xa4"), "\"a\"");
+	ck_assert_str_eq(text_escape(text, 8, "ab\n\n"), "ab\\x0a");
+}
+END_TEST
+
 Suite *suite_text(void)
 {
 	TCase *tc;
@@ -222,5 +284,7 @@ Suite *suite_text(void)
 	tcase_add_test(tc, this_machine);
 	tcase_add_test(tc, reasons);
 	tcase_add_loop_test(tc, knows_words, 0, COUNT(words));
+	tcase_add_loop_test(tc, escapes, 0, COUNT(texts));
+	tcase_add_test(tc, escapes_in_little_room);
 	return s;
 }
