@@ -67,6 +67,12 @@ static bool is_modification(const struct block_req *req)
 	}
 }
 
+static bool is_to_end(const struct block_req *req)
+{
+	return req->cancelled && is_modification(req) &&
+	       req->type != BLOCK_WRITE;
+}
+
 static bool is_seek(const struct block_req *req)
 {
 	return req->type == BLOCK_SEEK_DATA || req->type == BLOCK_SEEK_HOLE;
@@ -194,6 +200,8 @@ static int check(const struct block *b, struct block_req *req)
 		return -EINVAL;
 	if (is_modification(req) && b->opt.read_only)
 		return -EROFS;
+	if (is_to_end(req))
+		return -EINTR;
 	switch (req->type) {
 	case BLOCK_READ:
 		return req->length ? clamp(b, req, 0) : 0;
@@ -411,6 +419,31 @@ void block_stop(struct block *b)
 	b->stopping = true;
 	if (b->driver->stop)
 		b->driver->stop(b);
+}
+
+void block_cancel(struct block_req *req)
+{
+	struct block *b = req->block;
+	struct block_req *other;
+
+	req->cancelled = true;
+	if (!b || !is_to_end(req))
+		return;
+	/* What waits need not wait until it may begin. */
+	for (other = b->waiting.first; other && other != req;)
+		other = other->next;
+	if (!other)
+		return;
+	list_remove(&b->waiting, req);
+	finish_early(b, req, -EINTR);
+	start_waiting(b);
+}
+
+bool block_is_cancelled(const struct block_req *req)
+{
+	while (req && !req->cancelled)
+		req = req->part_of;
+	return req;
 }
 
 void block_trim(struct block *b)

@@ -69,6 +69,9 @@ struct block_req {
 	 */
 	uint16_t fixed;
 	bool unseen;
+	bool cancelled; /* as by block_cancel() */
+	/* The request to a node above that this one serves; or NULL. */
+	const struct block_req *part_of;
 	int64_t result; /* bytes, or what the type says; or -errno */
 	void (*done)(struct block_req *req);
 	void *user; /* for done() */
@@ -237,6 +240,16 @@ void block_on_modified(struct block *b, void (*modified)(void *arg), void *arg);
  * SEEK that would take long ends soon, maybe with a part of its work done.
  */
 void block_stop(struct block *b);
+
+/*
+ * The caller of @req, which was submitted or will be, waits no more: a DISCARD,
+ * ZERO, ALLOCATE or TRUNCATE ends soon, with -EINTR and maybe with a part of its
+ * work done; a SEEK ends soon.
+ */
+void block_cancel(struct block_req *req);
+
+/* For drivers: is @req cancelled, or what it is part of? */
+bool block_is_cancelled(const struct block_req *req);
 
 /* Submits; see the rules above. */
 void block_submit(struct block *b, struct block_req *req);

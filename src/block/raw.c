@@ -262,6 +262,8 @@ static void zero_done(struct op *op, int res, unsigned int flags)
 		block_complete(req, 0);
 	else if (req->block->stopping)
 		block_complete(req, -ESHUTDOWN);
+	else if (block_is_cancelled(req))
+		block_complete(req, -EINTR);
 	else
 		raw_step(raw, req);
 }

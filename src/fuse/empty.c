@@ -8,9 +8,9 @@
  * The quickest way that the image offers is taken: a discard, which reads as
  * zeros afterwards; else write zeroes; else zeros are written, from the
  * request's own payload. All go in steps, so that other requests get in
- * between, and the end of the connection ends it. A discard's step grows with
- * the disk: a disk of many TB is for the most part holes, or on a device whose
- * discard is quick.
+ * between, and the end of the connection, or a signal to the caller, ends it. A
+ * discard's step grows with the disk: a disk of many TB is for the most part
+ * holes, or on a device whose discard is quick.
  *
  * Such programs also cut the file at the end of what they have written, if
  * that is a hole (tar and cp do), where nothing is lost: all behind it is zeros
@@ -112,6 +112,8 @@ static void step(struct fuse_request *req)
 		finish(req, 0);
 	} else if (s->ended) {
 		finish(req, -ENOTCONN);
+	} else if (req->interrupted) {
+		finish(req, -EINTR);
 	} else {
 		req->io.length = left < size ? left : size;
 		req->io.buf = req->payload;

@@ -15,6 +15,7 @@
 #include "fuse/backing.h"
 #include "fuse/empty.h"
 #include "fuse/init.h"
+#include "fuse/interrupt.h"
 #include "fuse/ops.h"
 #include "fuse/session.h"
 #include "loop/log.h"
@@ -48,6 +49,7 @@ void ops_answer(struct fuse_request *req, int error, size_t len)
 {
 	struct session *s = req->session;
 
+	interrupt_forget(req);
 	if (is_error(req, error))
 		stats_count_error(&s->stats, error);
 	stats_count_latency(&s->stats, req->opcode,
@@ -79,6 +81,9 @@ void ops_submit(struct fuse_request *req, enum block_type type,
 	req->io.fixed = 0;
 	req->io.unseen = false;
 	req->io.flags = flags;
+	if (type != BLOCK_FLUSH && type != BLOCK_STAT)
+		interrupt_watch(req);
+	req->io.cancelled = req->interrupted;
 	submit(req, type, done);
 }
 
@@ -106,6 +111,7 @@ static void submit_data(struct fuse_request *req, uint64_t offset,
 	req->io.fixed = req->fixed;
 	req->io.unseen = req->unseen;
 	req->io.flags = 0;
+	req->io.cancelled = false;
 	submit(req, type, done);
 }
 
@@ -403,9 +409,13 @@ static void handle_ok(struct fuse_request *req)
 	ops_answer(req, 0, 0);
 }
 
-/* FORGET: there is one node, for ever. INTERRUPT: its request ends soon. */
+/* FORGET: there is one node, for ever. INTERRUPT: that request is answered. */
 static void handle_drop(struct fuse_request *req)
 {
+	const struct fuse_interrupt_in *in = req->in;
+
+	if (req->opcode == FUSE_INTERRUPT && req->in_len >= sizeof(*in))
+		interrupt_by_number(req->session, in->unique);
 	req->transport->drop(req);
 }
 

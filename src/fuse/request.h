@@ -44,9 +44,12 @@ struct fuse_request {
 	 */
 	uint16_t fixed;
 	bool unseen;
+	/* interrupt.c: it may take long; its caller has got a signal. */
+	bool watched, interrupted;
 	/* empty.c: what comes after it. */
 	void (*after_empty)(struct block_req *io);
 	struct fuse_request *next_held; /* ops.c: FLUSHes that wait */
+	struct fuse_request *watch_prev, *watch_next;
 };
 
 #endif

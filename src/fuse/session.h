@@ -18,6 +18,8 @@ enum zero_copy_mode { ZERO_COPY_AUTO, ZERO_COPY_ON, ZERO_COPY_OFF };
 #define BUFFER_POOL_AUTO 0
 #define BUFFER_POOL_OFF UINT64_MAX
 
+#define SESSION_EARLY 16 /* INTERRUPTs that are kept */
+
 struct dev;
 struct fuse_request;
 struct ring;
@@ -66,6 +68,9 @@ struct session {
 	pid_t teller; /* tells the kernel the size: SETATTR changes nothing */
 	bool telling; /* it is to be told: FLUSHes wait for that */
 	struct fuse_request *held; /* these */
+	struct fuse_request *watched; /* requests that may take long */
+	uint64_t early[SESSION_EARLY]; /* interrupts of others; 0: none */
+	unsigned int early_n;
 	bool stale; /* its page cache shows what is gone: it must drop that */
 	int backing_id; /* of the image, for FOPEN_PASSTHROUGH; 0: none */
 	bool backing_direct; /* the image's file system offers O_DIRECT */

@@ -48,6 +48,33 @@ long_work() {
 	rm "$image"
 }
 
+# The same allocation ends when its caller gets a signal, and all else goes on.
+interrupted_work() {
+	local before caller signal
+	rm -f "$image"
+	create -o cluster_size=64k "$image" 60G
+	mount_rawfuse "$image" "$file"
+	expect 4096 fileop -d "$file" pwrite $((50 << 30)) 4096 7
+	for signal in INT KILL; do
+		before=$(image_blocks)
+		set -m # or else SIGINT would be ignored in it
+		fallocate -l 60G "$file" >"$dir/caller" 2>&1 {machine_lock}<&- &
+		caller=$!
+		set +m
+		wait_until "it allocates" grew_by "$before"
+		kill "-$signal" "$caller"
+		wait_until "its caller has ended" is_gone "$caller"
+		wait "$caller" && fail "fallocate succeeded: $(<"$dir/caller")"
+		expect 0 fileop "$file" fsync
+		expect yes fileop -d "$file" is $((50 << 30)) 4096 7
+		expect yes fileop -d "$file" is 0 4096 0
+	done
+	(($(image_blocks) < 40 << 20 << 1)) || fail "it went on to the end"
+	unmount_rawfuse "$file"
+	check "$image" 0
+	rm "$image"
+} 2>/dev/null
+
 # start_writer: writes 1 MiB of Z, and keeps the file open: closing flushes it.
 start_writer() {
 	rm -f "$dir/fifo"
@@ -118,6 +145,7 @@ trim() {
 require_tool qemu-img qemu-io fallocate
 each_transport interval
 each_transport long_work
+each_transport interrupted_work
 if ! have_tool blkdiscard; then
 	skip_part "no blkdiscard"
 elif ! losetup --find >/dev/null 2>&1; then

@@ -32,6 +32,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_follow.c \
 	tests/unit/test_foreign.c \
 	tests/unit/test_init.c \
+	tests/unit/test_interrupt.c \
 	tests/unit/test_io.c \
 	tests/unit/test_lies.c \
 	tests/unit/test_log.c \

@@ -73,6 +73,8 @@ static struct block_req *submit(unsigned int i, enum block_type type,
 	req->buf = buf;
 	req->fixed = fixed;
 	req->unseen = unseen;
+	req->cancelled = false;
+	req->part_of = NULL;
 	req->done = done;
 	req->user = &node;
 	node.done[i] = false;

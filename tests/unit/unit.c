@@ -16,6 +16,7 @@ static Suite *(*const suites[])(void) = {
 	suite_pool,	   suite_zero_copy,   suite_bounce,
 	suite_follow,	   suite_poll,	      suite_foreign,
 	suite_budget,	   suite_writeback,   suite_stats,
+	suite_interrupt,
 };
 
 int main(void)

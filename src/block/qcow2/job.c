@@ -15,7 +15,8 @@
  *
  * Turns. What may take long (an allocation of gigabytes, a discard of the disk,
  * a seek through all tables) asks qcow2_turn() before each step: it lets others
- * in between, and ends early when nobody waits for its answer any more. A
+ * in between, and ends early when nobody waits for its answer any more, or its
+ * caller has got a signal. A
  * repair, at open, is long as well: a signal ends the process then.
  *
  * Locks. A lock keeps other changes of these guest clusters waiting; reads go
@@ -103,20 +104,19 @@ static void child_done(struct block_req *req)
 void qcow2_child(struct qcow2_job *job, struct block *b, enum block_type type,
 		 void *buf, uint64_t length, uint64_t offset)
 {
-	static const struct block_req plain;
-
-	qcow2_child_like(job, b, type, &plain, buf, length, offset);
+	qcow2_child_of(job, b, type, NULL, buf, length, offset);
 }
 
-void qcow2_child_like(struct qcow2_job *job, struct block *b,
-		      enum block_type type, const struct block_req *like,
-		      void *buf, uint64_t length, uint64_t offset)
+void qcow2_child_of(struct qcow2_job *job, struct block *b,
+		    enum block_type type, const struct block_req *req,
+		    void *buf, uint64_t length, uint64_t offset)
 {
 	job->child.type = type;
 	job->child.flags = 0;
 	job->child.buf = buf;
-	job->child.fixed = like->fixed;
-	job->child.unseen = like->unseen;
+	job->child.fixed = req ? req->fixed : 0;
+	job->child.unseen = req && req->unseen;
+	job->child.part_of = req;
 	job->child.length = length;
 	job->child.offset = offset;
 	job->child.done = child_done;
@@ -234,8 +234,12 @@ int qcow2_turn(struct qcow2_task *t)
 	struct qcow2 *q = t->job.q;
 
 	/* A WRITE has an end that is near, and so has what grows the disk. */
-	if (q->b->stopping && t->req && t->req->type != BLOCK_WRITE)
-		return -ESHUTDOWN;
+	if (t->req && t->req->type != BLOCK_WRITE) {
+		if (q->b->stopping)
+			return -ESHUTDOWN;
+		if (block_is_cancelled(t->req))
+			return -EINTR;
+	}
 	if (++t->steps % TURN)
 		return 0;
 	uring_post(q->b->uring, &t->job.op, 0);

@@ -513,10 +513,13 @@ int qcow2_io_error(const struct block_req *req);
 /* Lets @job wait for a request to @b; its result is job->child.result. */
 void qcow2_child(struct qcow2_job *job, struct block *b, enum block_type type,
 		 void *buf, uint64_t length, uint64_t offset);
-/* The same with a buffer that lies where the one of @like does. */
-void qcow2_child_like(struct qcow2_job *job, struct block *b,
-		      enum block_type type, const struct block_req *like,
-		      void *buf, uint64_t length, uint64_t offset);
+/*
+ * The same as a part of @req: the buffer lies where that of @req does, and what
+ * cancels @req cancels it.
+ */
+void qcow2_child_of(struct qcow2_job *job, struct block *b,
+		    enum block_type type, const struct block_req *req,
+		    void *buf, uint64_t length, uint64_t offset);
 uint8_t *qcow2_take_buffer(struct qcow2 *q, struct qcow2_job *job);
 void qcow2_give_buffer(struct qcow2 *q, uint8_t *buffer);
 int qcow2_pools_init(struct qcow2 *q);

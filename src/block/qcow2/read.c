@@ -82,8 +82,8 @@ static int read_child(struct qcow2_task *t, struct block *b, uint64_t length,
 	if (b != t->job.q->backing)
 		qcow2_hold(t);
 	if (t->r.guest)
-		qcow2_child_like(&t->job, b, BLOCK_READ, t->req, t->r.buf,
-				 length, offset);
+		qcow2_child_of(&t->job, b, BLOCK_READ, t->req, t->r.buf, length,
+			       offset);
 	else
 		qcow2_child(&t->job, b, BLOCK_READ, t->r.buf, length, offset);
 	return QCOW2_WAIT;

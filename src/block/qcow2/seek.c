@@ -5,9 +5,10 @@
  *
  * A few MB of tables can describe a disk that takes hours to look through: L1
  * entries that all name one L2 table, or tables in a hole of the file. So a
- * seek lets others in between, and it ends, since its caller cannot be killed
- * meanwhile: what it has not looked at by then is said to be data, which is
- * never wrong. The next seek goes on from there.
+ * seek lets others in between, and it ends, at once if its caller has got a
+ * signal: that waits for the answer all the same. What it has not looked at by
+ * then is said to be data, which is never wrong. The next seek goes on from
+ * there.
  */
 #include "config.h"
 
@@ -32,7 +33,8 @@ static uint64_t seconds(void)
 
 static bool is_enough(const struct qcow2_task *t)
 {
-	return t->job.q->b->stopping || t->s.entries >= ENOUGH || seconds() - t->s.began > PATIENCE;
+	return t->job.q->b->stopping || block_is_cancelled(t->req) ||
+	       t->s.entries >= ENOUGH || seconds() - t->s.began > PATIENCE;
 }
 
 static void give_up(struct qcow2_task *t)
@@ -91,8 +93,8 @@ static void seek_step(struct qcow2_job *job)
 		if (map.kind == QCOW2_UNALLOCATED && below) {
 			t->r.length = qcow2_min(map.length, below);
 			job->step = backing_asked;
-			qcow2_child(job, q->backing, t->req->type, NULL,
-				    t->r.length, t->pos);
+			qcow2_child_of(job, q->backing, t->req->type, t->req,
+				       NULL, t->r.length, t->pos);
 			return;
 		}
 		if (data == want_data)

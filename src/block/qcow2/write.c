@@ -91,8 +91,8 @@ static int in_place(struct qcow2_task *t, const struct qcow2_map *map)
 	qcow2_hold(t);
 	if (t->w.guest) {
 		src = (uintptr_t)t->req->buf + (t->w.pos - t->req->offset);
-		qcow2_child_like(&t->job, q->data, BLOCK_WRITE, t->req,
-				 (void *)src, length, map->host);
+		qcow2_child_of(&t->job, q->data, BLOCK_WRITE, t->req,
+			       (void *)src, length, map->host);
 		return QCOW2_WAIT;
 	}
 	/* No sector in two parts: a crash between them would show both. */
