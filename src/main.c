@@ -65,6 +65,7 @@ static int make_ring(struct uring *u, const struct options *o)
 	unsigned int cpus = machine_possible_cpus();
 	unsigned int n = (cpus ? cpus : 1) * (unsigned int)o->queue_depth;
 	unsigned int sqes = 2 * n < SQES_MOST ? 2 * n : SQES_MOST;
+	const char *why, *command;
 	int ret;
 
 	if (sqes < 64)
@@ -73,15 +74,16 @@ static int make_ring(struct uring *u, const struct options *o)
 	if (!ret && (u->sqe128 || o->io_uring != URING_ON))
 		return 0;
 	if (!ret) {
-		log_warnx("io_uring: this kernel's lacks what FUSE requests "
-			  "need (Linux 6.1): refused, as --io-uring=on asks");
+		log_warnx("io_uring: FUSE requests require Linux 6.1: refused, "
+			  "as required by --io-uring=on");
 		uring_exit(u);
 		return -EOPNOTSUPP;
 	}
-	log_warnx("io_uring: %s (%s): %s", machine_why_no_io_uring(-ret),
-		  strerror(-ret),
+	why = machine_why_no_io_uring(-ret, &command);
+	log_warnx("io_uring: %s (%s%s%s): %s", why, strerror(-ret),
+		  command ? "; as root: " : "", command ? command : "",
 		  o->io_uring == URING_ON ?
-			  "refused, as --io-uring=on asks" :
+			  "refused, as required by --io-uring=on" :
 			  "requests go by /dev/fuse, and the image's I/O "
 			  "blocks");
 	if (o->io_uring == URING_ON)

@@ -68,24 +68,28 @@ bool machine_initial_userns(void)
 		!inside && !outside && count == UINT32_MAX);
 }
 
-const char *machine_why_no_io_uring(int err)
+const char *machine_why_no_io_uring(int err, const char **command)
 {
 	char line[16];
 
+	*command = NULL;
 	if (err == ENOSYS)
 		return "io_uring_setup: not implemented: a kernel without "
 		       "io_uring, or a seccomp filter that hides it (allow "
 		       "io_uring_setup, io_uring_enter, io_uring_register)";
-	if (err == ENOMEM)
-		return "io_uring_setup: out of locked memory (raise ulimit -l)";
+	if (err == ENOMEM) {
+		*command = "ulimit -l unlimited";
+		return "io_uring_setup: out of locked memory";
+	}
 	if (err != EPERM && err != EACCES)
 		return "io_uring_setup failed";
 	if (read_line("/proc/sys/kernel/io_uring_disabled", line,
 		      sizeof(line)) &&
-	    *line != '0')
+	    *line != '0') {
+		*command = "sysctl kernel.io_uring_disabled=0";
 		return "io_uring_setup: not permitted: "
-		       "kernel.io_uring_disabled is set (as root: sysctl "
-		       "kernel.io_uring_disabled=0)";
+		       "kernel.io_uring_disabled is set";
+	}
 	return "io_uring_setup: not permitted: a seccomp filter denies it "
 	       "(allow io_uring_setup, io_uring_enter, io_uring_register)";
 }

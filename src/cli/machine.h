@@ -20,7 +20,10 @@ unsigned long machine_max_request(void);
 /* False in a user namespace of its own, as rootless containers have. */
 bool machine_initial_userns(void);
 
-/* Why io_uring_setup() failed with @err (positive), and how to allow it. */
-const char *machine_why_no_io_uring(int err);
+/*
+ * Why io_uring_setup() failed with @err (positive): one clause for a message.
+ * @command is what root can do about it, for a shell, or NULL.
+ */
+const char *machine_why_no_io_uring(int err, const char **command);
 
 #endif

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "cli/options_int.h"
+#include "cli/wrap.h"
 
-#define COLUMNS 80
 #define LEFT 33 /* where the texts begin */
 
 static const char *const titles[GROUPS] = {
@@ -18,29 +18,10 @@ static const char *const titles[GROUPS] = {
 	[GROUP_INFO] = "Information",
 };
 
-/* Prints @text from column LEFT on; its words are shorter than a line. */
-static void print_wrapped(const char *text)
-{
-	const size_t room = COLUMNS - LEFT;
-
-	while (strlen(text) > room) {
-		size_t n = room;
-
-		while (n && text[n] != ' ')
-			n--;
-		if (!n)
-			n = room;
-		printf("%.*s\n%*s", (int)n, text, LEFT, "");
-		text += n;
-		text += strspn(text, " ");
-	}
-	puts(text);
-}
-
 static void print_option(const struct option_spec *s)
 {
 	const char *before = "", *arg = s->arg ? s->arg : "", *after = "";
-	char left[COLUMNS];
+	char left[WRAP_COLUMNS];
 	int n;
 
 	if (s->flags & OPTION_OPTIONAL) {
@@ -58,7 +39,7 @@ static void print_option(const struct option_spec *s)
 		printf("%s\n%*s", left, LEFT, "");
 	else
 		printf("%-*s", LEFT, left);
-	print_wrapped(s->help);
+	wrap_print(s->help, LEFT);
 }
 
 static void print_group(enum group g, bool all)

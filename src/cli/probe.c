@@ -25,9 +25,12 @@
 #include "cli/machine.h"
 #include "cli/probe.h"
 #include "cli/trial.h"
+#include "cli/wrap.h"
 #include "fuse/abi.h"
 #include "fuse/init.h"
 #include "loop/uring.h"
+
+#define LEFT 23 /* where the values begin */
 
 static void write_text(const char *path, const char *text)
 {
@@ -35,7 +38,7 @@ static void write_text(const char *path, const char *text)
 
 	if (fd < 0)
 		return;
-	/* Should it fail, the mount does, and that is told. */
+	/* If it fails, the mount does, and that is reported. */
 	(void)!write(fd, text, strlen(text));
 	close(fd);
 }
@@ -102,9 +105,19 @@ static int ask_kernel(struct fuse_init_in *init)
 
 static void line(const char *name, const char *value, const char *how)
 {
-	printf("%-22s %s\n", name, value);
-	if (how)
-		printf("%-22s   -> %s\n", "", how);
+	printf("%-22s ", name);
+	wrap_print(value, LEFT);
+	if (!how)
+		return;
+	printf("%-22s ", "");
+	wrap_print(how, LEFT);
+}
+
+/* Something to be pasted to a shell of root, on a line of its own; or NULL. */
+static void as_root(const char *command)
+{
+	if (command)
+		printf("%22s as root:\n    %s\n", "", command);
 }
 
 static bool has_sys_admin(void)
@@ -125,33 +138,32 @@ static void probe_pools(uint64_t offered)
 	if (!(offered & FUSE_HAS_IO_URING_BUFPOOL)) {
 		line("buffer pools", "no",
 		     "Linux 7.3 has them, with FUSE over io_uring");
-		why = "it needs buffer pools";
+		why = "it requires buffer pools";
 	} else {
 		line("buffer pools", "yes", NULL);
 	}
 	if (!why && !machine_initial_userns())
-		why = "not in a user namespace (a rootless container)";
+		why = "it is not for a user namespace (a rootless container)";
 	else if (!why && !has_sys_admin())
-		why = "as root (CAP_SYS_ADMIN)";
+		why = "it requires CAP_SYS_ADMIN";
 	line("zero-copy", why ? "no" : "yes",
 	     why ? why
 		 : "--zero-copy uses it; not for a file that the kernel itself "
-		   "uses, as a loop device with direct I/O does");
+		   "does direct I/O on, as a loop device may");
 }
 
 static void probe_passthrough(uint64_t flags)
 {
 	if (!(flags & FUSE_PASSTHROUGH))
 		line("FUSE passthrough", "no",
-		     "Linux 6.9 and CONFIG_FUSE_PASSTHROUGH have it");
+		     "Linux 6.9 with CONFIG_FUSE_PASSTHROUGH has it");
 	else if (!has_sys_admin())
 		line("FUSE passthrough", "not permitted",
-		     "it takes CAP_SYS_ADMIN");
+		     "it requires CAP_SYS_ADMIN");
 	else
 		line("FUSE passthrough", "yes",
-		     "--passthrough uses it; what it does is not counted, "
-		     "O_DIRECT must be aligned, and what is written must be "
-		     "--growable");
+		     "--passthrough uses it: its I/O is not counted, O_DIRECT "
+		     "must be aligned, and writing requires --growable");
 }
 
 /* The ABI, from the trial or a mount in a user namespace. False: unknown. */
@@ -165,7 +177,7 @@ static bool probe_abi(const struct trial *t, struct fuse_init_in *init)
 		err = ask_kernel(init);
 	if (err) {
 		snprintf(text, sizeof(text), "unknown: %s", strerror(err));
-		line("FUSE ABI", text, "it is known once a mount works");
+		line("FUSE ABI", text, "it is known when a mount works");
 		return false;
 	}
 	snprintf(text, sizeof(text), "%u.%u", init->major, init->minor);
@@ -175,6 +187,24 @@ static bool probe_abi(const struct trial *t, struct fuse_init_in *init)
 	return true;
 }
 
+/* The package that has fusermount3, by the first package manager found. */
+static const char *install_fuse3(void)
+{
+	static const char *const managers[][2] = {
+		{ "/usr/bin/apt-get", "apt-get install fuse3" },
+		{ "/usr/bin/dnf", "dnf install fuse3" },
+		{ "/sbin/apk", "apk add fuse3" },
+		{ "/usr/bin/pacman", "pacman -S fuse3" },
+		{ "/usr/bin/zypper", "zypper install fuse3" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(managers) / sizeof(*managers); i++)
+		if (!access(managers[i][0], X_OK))
+			return managers[i][1];
+	return NULL;
+}
+
 static void probe_mount(const struct trial *t)
 {
 	if (t->mounted)
@@ -182,32 +212,39 @@ static void probe_mount(const struct trial *t)
 		     NULL);
 	else
 		line("mount", "no", t->why);
+	if (!t->mounted && strstr(t->why, "of the package fuse3"))
+		as_root(install_fuse3());
 }
 
 /* Returns why there is no FUSE over io_uring, or NULL if there is. */
 static const char *probe_fuse(const struct trial *t)
 {
 	struct fuse_init_in init = { 0 };
-	const char *why;
+	const char *why, *command = NULL;
 	uint64_t flags;
 	bool known;
 
-	if (access("/dev/fuse", R_OK | W_OK))
-		line("/dev/fuse", strerror(errno),
-		     errno == ENOENT
-			     ? "modprobe fuse; in a container: --device /dev/fuse"
-			     : "as root, by fusermount3, or chmod 666 /dev/fuse");
-	else
+	if (!access("/dev/fuse", R_OK | W_OK)) {
 		line("/dev/fuse", "yes", NULL);
+	} else if (errno == ENOENT) {
+		line("/dev/fuse", strerror(errno),
+		     "a container requires --device /dev/fuse; on a machine,");
+		as_root("modprobe fuse");
+	} else {
+		line("/dev/fuse", strerror(errno),
+		     "only root may use it; to allow all users,");
+		as_root("chmod 666 /dev/fuse");
+	}
 	probe_mount(t);
 	known = probe_abi(t, &init);
 	flags = (uint64_t)init.flags2 << 32 | init.flags;
-	why = flags & FUSE_OVER_IO_URING ? NULL : init_why_no_uring();
+	why = flags & FUSE_OVER_IO_URING ? NULL : init_why_no_uring(&command);
 	line("FUSE over io_uring",
 	     flags & FUSE_OVER_IO_URING ? "yes"
 	     : why			? "no"
 					: "enabled",
 	     why);
+	as_root(why ? command : NULL);
 	if (known) {
 		probe_pools(flags);
 		probe_passthrough(flags);
@@ -220,14 +257,17 @@ static const char *probe_fuse(const struct trial *t)
 /* Returns why requests cannot come by io_uring, or NULL if they can. */
 static const char *probe_ring(void)
 {
-	static const char old[] = "Linux 6.1 has what FUSE requests need";
+	static const char old[] = "FUSE requests require Linux 6.1";
+	const char *why, *command;
 	struct uring u;
 	int ret = uring_init(&u, 8, 16);
 	bool good;
 
 	if (ret) {
-		line("io_uring", strerror(-ret), machine_why_no_io_uring(-ret));
-		return machine_why_no_io_uring(-ret);
+		why = machine_why_no_io_uring(-ret, &command);
+		line("io_uring", strerror(-ret), why);
+		as_root(command);
+		return why;
 	}
 	good = u.sqe128;
 	line("io_uring", good ? "yes" : "old", good ? NULL : old);
@@ -242,7 +282,7 @@ static void probe_rights(void)
 
 	line("CAP_SYS_ADMIN", has_sys_admin() ? "yes" : "no",
 	     has_sys_admin() ? NULL
-			     : "mounts go by fusermount3 (package fuse3)");
+			     : "fusermount3 mounts (package fuse3)");
 	getrlimit(RLIMIT_MEMLOCK, &lim);
 	if (lim.rlim_cur == RLIM_INFINITY)
 		snprintf(text, sizeof(text), "unlimited");
@@ -264,7 +304,7 @@ static void probe_memory(void)
 	snprintf(text, sizeof(text), "%s, of the control group",
 		 budget_text(limit, size, sizeof(size)));
 	line("memory limit", text,
-	     "half of it is used at most; --memory says how much");
+	     "rawfuse uses half of it at most; --memory changes that");
 }
 
 int probe_run(void)
@@ -296,6 +336,6 @@ int probe_run(void)
 	else if (t.mounted)
 		line("transport", "/dev/fuse", no_ring ? no_ring : no_fuse);
 	else
-		line("transport", "none", "a mount does not work");
+		line("transport", "none", "a mount fails");
 	return t.mounted ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -48,21 +48,22 @@ static const struct {
 	{ FUSE_OVER_IO_URING, "over_io_uring", want_uring },
 };
 
-const char *init_why_no_uring(void)
+const char *init_why_no_uring(const char **command)
 {
 	int fd = open(ENABLE_URING, O_RDONLY | O_CLOEXEC);
 	char value = 'N';
 	ssize_t n;
 
+	*command = NULL;
 	if (fd < 0)
-		return "this kernel has no FUSE-over-io_uring (Linux 6.14 and "
-		       "CONFIG_FUSE_IO_URING have it)";
+		return "this kernel has no FUSE-over-io_uring (Linux 6.14 with "
+		       "CONFIG_FUSE_IO_URING has)";
 	n = read(fd, &value, 1);
 	close(fd);
 	if (n == 1 && value == 'Y')
 		return NULL;
-	return "fuse.enable_uring is off (as root: echo Y > " ENABLE_URING
-	       ", or fuse.enable_uring=1 on the kernel's command line)";
+	*command = "echo Y > " ENABLE_URING;
+	return "fuse.enable_uring is off";
 }
 
 static uint64_t agree(const struct session *s, uint64_t offered)
@@ -112,8 +113,9 @@ static void build(const struct session *s, const struct fuse_init_in *in,
 /* Says why the ring is not used, if it should have been; false: give up. */
 static bool explain(struct session *s)
 {
-	const char *why = init_why_no_uring();
-	const char *asks = NULL;
+	const char *command, *asks = NULL;
+	const char *why = init_why_no_uring(&command);
+	const char *cause = why;
 
 	if (s->cfg.zero_copy == ZERO_COPY_ON)
 		asks = "--zero-copy=on";
@@ -132,10 +134,12 @@ static bool explain(struct session *s)
 		why = "its memory could not be had";
 	if (!why)
 		why = "the kernel did not offer it";
-	if (asks)
-		log_warnx("io_uring: %s: refused, as %s asks", why, asks);
-	else
-		log_warnx("io_uring: %s: requests go by /dev/fuse", why);
+	if (why != cause || !command)
+		command = "";
+	log_warnx("io_uring: %s%s%s%s: %s%s", why, *command ? " (as root: " : "",
+		  command, *command ? ")" : "",
+		  asks ? "refused, as required by " : "requests go by /dev/fuse",
+		  asks ? asks : "");
 	return !asks;
 }
 

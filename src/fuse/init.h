@@ -7,9 +7,9 @@
 void init_handle(struct fuse_request *req);
 
 /*
- * Why the kernel does not offer FUSE over io_uring, and how to get it: one
- * clause for a message. For a kernel that does, NULL.
+ * Why the kernel does not offer FUSE over io_uring: one clause for a message, or
+ * NULL if it does. @command is what root can do about it, for a shell, or NULL.
  */
-const char *init_why_no_uring(void);
+const char *init_why_no_uring(const char **command);
 
 #endif

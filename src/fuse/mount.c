@@ -227,7 +227,7 @@ static int mount_by_helper(struct mount *m, const struct mount_options *opt)
 		log_warnx("%s: mount: by fusermount3: %s", m->path, says);
 	else
 		log_warnx(
-			"%s: mount: not permitted: it takes root "
+			"%s: mount: not permitted: it requires root "
 			"(CAP_SYS_ADMIN), or fusermount3 of the package fuse3",
 			m->path);
 	return m->fd;

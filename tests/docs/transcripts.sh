@@ -11,7 +11,7 @@
 # what is compared:
 #
 #   numbers differ    not the numbers
-#   first column      nothing behind two blanks
+#   first column      nothing behind two blanks, no lines that begin with one
 #   not run: REASON   nothing; every block without a prompt needs this
 
 if [[ -z ${TRANSCRIPTS_PRIVATE:-} ]]; then
@@ -131,7 +131,7 @@ plain() {
 	local months='(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)'
 	sed -E "s/$months [ 0-9][0-9] +[0-9:]{4,5}/DATE/" | case $mark in
 	"numbers differ") sed -E 's/[0-9]+(\.[0-9]+)*/N/g' ;;
-	"first column") sed -E 's/([^ ])  .*/\1/' ;;
+	"first column") sed -E '/^ /d; s/([^ ])  .*/\1/' ;;
 	*) cat ;;
 	esac
 }

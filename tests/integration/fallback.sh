@@ -74,6 +74,11 @@ parameter_off() {
 	was=$(<"$URING_PARAMETER")
 	before_mount
 	falls_back 'enable_uring is off'
+	# What --probe proposes helps.
+	before_mount
+	"$RAWFUSE" --probe >"$dir/out"
+	bash -c "$(sed -n 's/^    \(echo .*enable_uring\)$/\1/p' "$dir/out")"
+	uring_enabled || fail "--probe says: $(<"$dir/out")"
 	[[ -z $OFF_SAID ]] || fail "off said '$OFF_SAID'"
 	# Who insists on what /dev/fuse cannot tell is refused.
 	before_mount

@@ -7,13 +7,19 @@ as_other() { setpriv --reuid $USER1 --regid $USER1 --clear-groups "$@"; }
 
 # probe STATUS COMMAND...: under COMMAND; says $dir/out, leaves nothing.
 probe() {
-	local want=$1 got before after
+	local want=$1 got before after first rest
 	shift
 	before=$(wc -l </proc/self/mountinfo)
 	"$@" "$RAWFUSE" --probe >"$dir/out" 2>"$dir/err"
 	got=$?
 	((got == want)) || fail "--probe ended with $got, not $want: $(<"$dir/out")"
 	[[ ! -s $dir/err ]] || fail "--probe said $(<"$dir/err")"
+	! grep -E '^.{81}' "$dir/out" || fail "--probe is wider than 80 columns"
+	# What may be pasted is a command.
+	while read -r first rest; do
+		have_tool "$first" && bash -nc "$first $rest" ||
+			fail "--probe proposes '$first $rest'"
+	done < <(sed -n 's/^    \([^ ]\)/\1/p' "$dir/out")
 	after=$(wc -l </proc/self/mountinfo)
 	((before == after)) || fail "--probe left a mount"
 	for after in /tmp/rawfuse-probe.*; do fail "--probe left $after"; done
@@ -55,6 +61,7 @@ as_user() {
 	probe 1 as_other env PATH="$dir/empty"
 	says '^mount +no'
 	says 'fusermount3'
+	[[ ! -x /usr/bin/apt-get ]] || says '^    apt-get install fuse3$'
 	says '^transport +none'
 	printf '#!/bin/sh\necho fusermount3: not today >&2\nexit 1\n' >"$dir/fake/fusermount3"
 	chmod 755 "$dir/fake/fusermount3"

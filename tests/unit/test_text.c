@@ -156,12 +156,16 @@ END_TEST
 START_TEST(reasons)
 {
 	static const int errs[] = { ENOSYS, ENOMEM, EPERM, EACCES, EIO };
+	const char *command;
 	size_t i;
 
 	for (i = 0; i < COUNT(errs); i++)
-		ck_assert_ptr_nonnull(machine_why_no_io_uring(errs[i]));
-	ck_assert_str_ne(machine_why_no_io_uring(ENOSYS),
-			 machine_why_no_io_uring(EPERM));
+		ck_assert_ptr_nonnull(machine_why_no_io_uring(errs[i],
+							      &command));
+	ck_assert_str_ne(machine_why_no_io_uring(ENOSYS, &command),
+			 machine_why_no_io_uring(EPERM, &command));
+	machine_why_no_io_uring(ENOMEM, &command);
+	ck_assert_str_eq(command, "ulimit -l unlimited");
 }
 END_TEST
 
