@@ -32,6 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "alive.h"
 #include "cli/daemon.h"
 #include "cli/pidfile.h"
 #include "fuse/backing.h"
@@ -40,6 +41,7 @@
 #include "fuse/ring.h"
 #include "life.h"
 #include "loop/log.h"
+#include "reload.h"
 #include "report.h"
 #include "writeback.h"
 
@@ -64,6 +66,9 @@ struct life {
 	ev_io front; /* the process in front may go */
 	ev_timer grace, last_resort;
 	struct writeback writeback;
+	struct notify *notify;
+	struct alive alive;
+	struct reload reload;
 };
 
 static void abort_now(struct life *l);
@@ -104,6 +109,7 @@ static void abort_now(struct life *l)
 	if (l->aborted || l->session->ended)
 		return;
 	l->aborted = true;
+	notify_stopping(l->notify);
 	block_stop(l->session->block);
 	tell_lost(l);
 	ev_timer_stop(l->loop->ev, &l->grace);
@@ -161,6 +167,10 @@ static void undo_cb(struct ev_loop *ev, ev_child *w, int revents)
 			 "seconds more",
 			 l->mount->path, strerror(err),
 			 (unsigned long long)l->options->grace);
+		notify_status(l->notify,
+			      "detached; what is open is served for %llu "
+			      "seconds more",
+			      (unsigned long long)l->options->grace);
 		start_undo(l, true);
 	} else {
 		log_warnx("%s: unmount: %s", l->mount->path, strerror(err));
@@ -208,6 +218,8 @@ static void stop_cb(struct ev_loop *ev, ev_signal *w, int revents)
 		return;
 	}
 	l->stopping = true;
+	notify_stopping(l->notify);
+	notify_status(l->notify, "unmounting");
 	if (!l->mount->keeps_writes)
 		start_grace(l, UNMOUNT_LIMIT);
 	start_undo(l, false);
@@ -222,20 +234,42 @@ static void report_cb(struct ev_loop *ev, ev_signal *w, int revents)
 	report_counters(l->session, l->cpu, &l->options->budget);
 }
 
-static void ignore_cb(struct ev_loop *ev, ev_signal *w, int revents)
+static void tell_status(struct life *l)
 {
+	char text[REPORT_SERVES];
+
+	if (l->notify->ready)
+		notify_status(l->notify, "%s", report_serves(l->session, text));
+}
+
+static void reload_cb(struct ev_loop *ev, ev_signal *w, int revents)
+{
+	struct life *l = w->data;
+
 	(void)ev;
-	(void)w;
 	(void)revents;
+	log_trace(TRACE_LIFE, "signal %d", w->signum);
+	reload_start(&l->reload);
+}
+
+static void on_looked(struct session *s)
+{
+	struct life *l = s->arg;
+
+	reload_go_on(&l->reload);
+	tell_status(l);
 }
 
 /* To the log; from here on the terminal is let go, if it is to be. */
-static void tell_ready(const struct life *l)
+static void tell_ready(struct life *l)
 {
 	char text[REPORT_SERVES];
 
 	log_info("%s: ready: %s", l->mount->path,
 		 report_serves(l->session, text));
+	notify_ready(l->notify);
+	tell_status(l);
+	alive_start(&l->alive);
 	block_tell_files(l->session->block);
 }
 
@@ -315,6 +349,7 @@ static void told_cb(struct ev_loop *ev, ev_child *w, int revents)
 		announce(l);
 	if (l->past_end && !l->detached && !start_teller(l))
 		ops_size_told(l->session);
+	reload_go_on(&l->reload);
 }
 
 static void on_ready(struct session *s)
@@ -433,7 +468,9 @@ static void start_watchers(struct life *l)
 	watch(l, &l->usr1, report_cb, SIGUSR1);
 	if (!daemon_is_ignored(SIGHUP))
 		watch(l, &l->hup,
-		      l->options->foreground ? stop_cb : ignore_cb, SIGHUP);
+		      l->options->foreground && !l->notify->set ? stop_cb :
+								  reload_cb,
+		      SIGHUP);
 	ev_child_init(&l->undo, undo_cb, 0, 0);
 	ev_child_init(&l->teller, told_cb, 0, 0);
 	ev_init(&l->front, front_cb);
@@ -457,13 +494,14 @@ static void stop_watchers(struct life *l)
 }
 
 int life_run(struct session *s, struct mount *m, const struct options *o,
-	     const struct cpu *cpu, int ready_fd)
+	     const struct cpu *cpu, struct notify *n, int ready_fd)
 {
 	struct life l = { .session = s,
 			  .mount = m,
 			  .loop = s->loop,
 			  .options = o,
 			  .cpu = cpu,
+			  .notify = n,
 			  .ready_fd = ready_fd };
 
 	s->arg = l.loop->arg = &l;
@@ -472,10 +510,13 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	s->on_broken = on_broken;
 	s->on_past_end = on_past_end;
 	s->on_size = on_size;
+	s->on_looked = on_looked;
 	l.loop->on_lost = on_lost;
 	l.loop->on_quiet = on_quiet;
 	signal(SIGPIPE, SIG_IGN);
 	start_watchers(&l);
+	alive_init(&l.alive, s, n, m->path);
+	reload_init(&l.reload, s, n, m->path);
 	writeback_start(&l.writeback, l.loop, s->block,
 			(double)o->writeback_interval);
 	life_hold_signals(false);
@@ -485,6 +526,8 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	life_hold_signals(true);
 	stop_watchers(&l);
 	writeback_stop(&l.writeback);
+	alive_stop(&l.alive);
+	notify_stopping(n);
 	dev_stop(s->dev);
 	backing_stop(s);
 	if (s->ended)
@@ -492,7 +535,7 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	pidfile_ending();
 	/* What ends while the image is closed finds nobody here any more. */
 	s->on_ready = s->on_end = s->on_broken = NULL;
-	s->on_past_end = s->on_size = NULL;
+	s->on_past_end = s->on_size = s->on_looked = NULL;
 	l.loop->on_lost = l.loop->on_quiet = NULL;
 	return s->failed || s->lost;
 }

@@ -25,6 +25,7 @@
 #include "cli/remount.h"
 #include "cli/replace.h"
 #include "cli/version.h"
+#include "control/notify.h"
 #include "fuse/backing.h"
 #include "life.h"
 #include "loop/cpu.h"
@@ -94,6 +95,7 @@ static int make_ring(struct uring *u, const struct options *o)
 /* What lives as long as the process serves. */
 struct server {
 	const struct options *options;
+	struct notify *notify;
 	int ready_fd; /* daemon_fork()'s */
 	struct uring uring;
 	struct loop loop;
@@ -145,7 +147,7 @@ static int serve(struct server *srv, struct block *b)
 	srv->session = session_new(&srv->loop, b, &cfg, srv->mount.fd);
 	if (srv->session)
 		return life_run(srv->session, &srv->mount, o, &srv->cpu,
-				srv->ready_fd);
+				srv->notify, srv->ready_fd);
 	close(srv->mount.fd);
 	return EXIT_FAILURE;
 }
@@ -181,6 +183,8 @@ static int export_image(struct server *srv)
 		b = block_open(&srv->uring, &bo);
 	if (b) {
 		status = serve(srv, b);
+		notify_stopping(srv->notify);
+		notify_status(srv->notify, "writing back what is left");
 		if (block_close(b))
 			status = EXIT_FAILURE;
 	}
@@ -194,9 +198,10 @@ static int export_image(struct server *srv)
  * The mountpoint that was made here and the pidfile go last: who sees them
  * gone knows that all is flushed.
  */
-static int run_server(const struct options *o, int ready_fd)
+static int run_server(const struct options *o, struct notify *n, int ready_fd)
 {
 	struct server srv = { .options = o,
+			      .notify = n,
 			      .ready_fd = ready_fd,
 			      .mount.fd = -1 };
 	int status = EXIT_FAILURE;
@@ -221,6 +226,10 @@ static int run_server(const struct options *o, int ready_fd)
 	uring_exit(&srv.uring);
 	session_free(srv.session);
 	mount_finish(&srv.mount);
+	if (status)
+		notify_status(n, "ended: %s", log_last());
+	else
+		notify_status(n, "ended; all data is flushed");
 	pidfile_end(status, log_last());
 	log_tell_left_out(true);
 	return status;
@@ -237,7 +246,8 @@ static int fit_memory(struct options *o)
 
 static int run(struct options *o)
 {
-	int ready_fd = -1;
+	struct notify notify;
+	int ready_fd = -1, status;
 
 	switch (o->action) {
 	case ACTION_HELP:
@@ -273,12 +283,19 @@ static int run(struct options *o)
 		return EXIT_FAILURE;
 	if (o->pidfile && pidfile_check(o->pidfile))
 		return EXIT_FAILURE;
+	/* By mount(8) it is not us who is looked at. */
+	notify_none(&notify);
+	if (!o->as_helper)
+		notify_open_environment(&notify);
 	if (!o->foreground) {
-		ready_fd = daemon_fork();
+		ready_fd = daemon_fork(&notify);
 		if (ready_fd < 0)
 			return EXIT_FAILURE;
 	}
-	return run_server(o, ready_fd);
+	notify_status(&notify, "opening %s", o->image);
+	status = run_server(o, &notify, ready_fd);
+	notify_close(&notify);
+	return status;
 }
 
 /* Without them the image could become file descriptor 2. */

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "cli/daemon.h"
+#include "control/notify.h"
 #include "loop/log.h"
 
 static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
@@ -94,34 +95,39 @@ static void pass_on(pid_t child, int *told)
  * Waits until the child has gone its own way, or has ended: true in the first
  * case. A signal before that is passed on, as SIGTERM; then it has to end.
  */
-static bool wait_for(pid_t child, int fd, const sigset_t *unblocked)
+static bool wait_for(pid_t child, int fd, const sigset_t *unblocked,
+		     struct notify *n)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int told = 0, n;
+	int told = 0, got;
 	sigset_t blocked;
 	char byte;
 
 	for (;;) {
-		n = ppoll(&p, 1, NULL, unblocked);
+		got = ppoll(&p, 1, NULL, unblocked);
 		/* Where it has an answer, ppoll() leaves a signal pending. */
 		sigprocmask(SIG_SETMASK, unblocked, &blocked);
 		sigprocmask(SIG_SETMASK, &blocked, NULL);
 		pass_on(child, &told);
-		if (n < 0 && errno != EINTR)
+		if (got < 0 && errno != EINTR)
 			return false;
-		if (n <= 0)
+		if (got <= 0)
 			continue;
 		if (read(fd, &byte, 1) != 1)
 			return false;
 		if (byte == GONE)
 			return true;
+		/* It may be that only we are listened to, until that is said. */
+		if (!told)
+			notify_main_pid(n, child);
 		byte = GO;
 		if (!told && send(fd, &byte, 1, MSG_NOSIGNAL) != 1)
 			return false;
 	}
 }
 
-static _Noreturn void be_front(pid_t child, int fd, const sigset_t *old)
+static _Noreturn void be_front(pid_t child, int fd, const sigset_t *old,
+			       struct notify *n)
 {
 	struct sigaction act = { .sa_handler = catch_it };
 	int status;
@@ -130,7 +136,7 @@ static _Noreturn void be_front(pid_t child, int fd, const sigset_t *old)
 	for (i = 0; i < ENDING; i++)
 		if (!daemon_is_ignored(ending[i]))
 			sigaction(ending[i], &act, NULL);
-	if (wait_for(child, fd, old) && !caught)
+	if (wait_for(child, fd, old, n) && !caught)
 		_exit(EXIT_SUCCESS);
 	while (waitpid(child, &status, 0) != child)
 		if (errno != EINTR)
@@ -144,7 +150,7 @@ static _Noreturn void be_front(pid_t child, int fd, const sigset_t *old)
 						       : EXIT_FAILURE);
 }
 
-int daemon_fork(void)
+int daemon_fork(struct notify *n)
 {
 	pid_t front = getpid(), pid;
 	sigset_t old;
@@ -164,7 +170,7 @@ int daemon_fork(void)
 	}
 	if (pid) {
 		close(fds[1]);
-		be_front(pid, fds[0], &old);
+		be_front(pid, fds[0], &old, n);
 	}
 	close(fds[0]);
 	setsid();

@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+struct notify;
+
 /* First of all: notes what the caller left open, for daemon_ready(). */
 void daemon_note_files(void);
 
@@ -13,9 +15,10 @@ bool daemon_is_ignored(int signum);
 /*
  * Returns in a child process, with the descriptor for daemon_ready(), or -1
  * (logged). The parent exits with status 0 once the child is ready, else as
- * the child does; a signal that ends it ends both.
+ * the child does; a signal that ends it ends both. The parent tells @n, before
+ * it goes, that the child is the process to be looked at.
  */
-int daemon_fork(void);
+int daemon_fork(struct notify *n);
 
 /* The file can be used: asks the parent to go. False if it is not there. */
 bool daemon_ready(int fd);

@@ -135,6 +135,40 @@ static void stat_done(struct block_req *io)
 	ops_answer(req, 0, sizeof(out));
 }
 
+static void looked(struct block_req *io)
+{
+	struct session *s = io->user;
+	bool grown = io->result >= 0 && s->block->size > s->look.size;
+
+	s->look.busy = false;
+	if (s->ended)
+		return;
+	if (grown) {
+		s->seen_size = s->block->size;
+		/* What it keeps itself may reach further than the image. */
+		if (s->on_size && !(s->writeback && s->block->opt.growable))
+			s->on_size(s);
+	}
+	if (s->on_looked)
+		s->on_looked(s);
+}
+
+bool attr_look(struct session *s)
+{
+	struct session_look *look = &s->look;
+
+	if (look->busy || s->ended)
+		return false;
+	look->busy = true;
+	look->size = s->block->size;
+	look->io = (struct block_req){ .type = BLOCK_STAT,
+				       .buf = &look->stx,
+				       .done = looked,
+				       .user = s };
+	block_submit(s->block, &look->io);
+	return true;
+}
+
 static void start_stat(struct fuse_request *req,
 		       void (*done)(struct block_req *io))
 {

@@ -16,6 +16,13 @@ void attr_modified(struct session *s);
  */
 void attr_zeroing_failed(struct session *s, int64_t result);
 
+/*
+ * Looks at the image's size, which may have grown from outside: s->on_looked()
+ * tells when that is known, and s->on_size() before if it has grown. False: a
+ * look is under way already.
+ */
+bool attr_look(struct session *s);
+
 /* A write takes set-user-ID away, and set-group-ID where it means that. */
 void attr_kill_suid(struct session *s);
 

@@ -115,6 +115,7 @@ static void step(struct fuse_request *req)
 	} else if (req->interrupted) {
 		finish(req, -EINTR);
 	} else {
+		s->moved = session_clock();
 		req->io.length = left < size ? left : size;
 		req->io.buf = req->payload;
 		ops_submit(req, req->io.type, BLOCK_KEEP_SIZE, step_done);

@@ -9,6 +9,7 @@
 #include "fuse/abi.h"
 #include "fuse/stats.h"
 #include "loop/loop.h"
+#include "loop/system.h"
 
 enum uring_mode { URING_AUTO, URING_ON, URING_OFF };
 enum passthrough { PASSTHROUGH_OFF, PASSTHROUGH_AUTO, PASSTHROUGH_ON };
@@ -46,6 +47,14 @@ struct session_attr {
 	struct timespec image_mtime;
 };
 
+/* A look at the image that nobody has asked for by a request: attr.c's. */
+struct session_look {
+	bool busy;
+	uint64_t size; /* when it began */
+	struct block_req io;
+	struct statx stx;
+};
+
 struct session {
 	struct loop *loop;
 	struct uring *uring;
@@ -56,7 +65,9 @@ struct session {
 	struct ring *ring; /* NULL without io_uring */
 
 	struct session_attr attr;
+	struct session_look look;
 	uint64_t seen_size; /* of the image, at the last look */
+	uint64_t moved; /* session_clock() when emptying it last went on; or 0 */
 	uint64_t data_end; /* all behind it is zeros; UINT64_MAX: unknown */
 	uint32_t minor; /* negotiated ABI; 0 before INIT */
 	bool bufpools; /* the kernel has buffer pools */
@@ -91,6 +102,8 @@ struct session {
 	void (*on_past_end)(struct session *s);
 	/* The kernel must be told the size of the file anew. */
 	void (*on_size)(struct session *s);
+	/* attr_look() is over. */
+	void (*on_looked)(struct session *s);
 	void *arg;
 };
 

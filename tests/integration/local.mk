@@ -34,6 +34,7 @@ integration_tests = \
 	tests/integration/probe.sh \
 	tests/integration/qcow2.sh \
 	tests/integration/replace.sh \
+	tests/integration/sign.sh \
 	tests/integration/start.sh \
 	tests/integration/successor.sh \
 	tests/integration/valgrind.sh \
@@ -45,6 +46,7 @@ integration_helpers = \
 	tests/integration/fileop \
 	tests/integration/guard \
 	tests/integration/load \
+	tests/integration/manager \
 	tests/integration/model
 
 TESTS += $(integration_tests)
@@ -56,5 +58,6 @@ tests_integration_fileop_SOURCES = tests/integration/fileop.c tests/integration/
 tests_integration_guard_SOURCES = tests/integration/guard.c
 tests_integration_load_SOURCES = tests/integration/load.c tests/integration/errname.h
 tests_integration_load_LDADD = -lpthread
+tests_integration_manager_SOURCES = tests/integration/manager.c
 tests_integration_model_SOURCES = tests/integration/model.c
 tests_integration_model_LDADD = -lpthread

@@ -21,6 +21,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/node.c tests/unit/node.h \
 	tests/unit/slots.c tests/unit/slots.h \
 	tests/unit/suites.h \
+	tests/unit/test_alive.c \
 	tests/unit/test_attr.c \
 	tests/unit/test_block_flush.c \
 	tests/unit/test_block_order.c \
@@ -37,6 +38,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_lies.c \
 	tests/unit/test_log.c \
 	tests/unit/test_mountinfo.c \
+	tests/unit/test_notify.c \
 	tests/unit/test_null.c \
 	tests/unit/test_open.c \
 	tests/unit/test_options.c \

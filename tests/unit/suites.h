@@ -5,6 +5,8 @@
 #include <check.h>
 
 Suite *suite_log(void);
+Suite *suite_notify(void);
+Suite *suite_alive(void);
 Suite *suite_follow(void);
 Suite *suite_foreign(void);
 Suite *suite_text(void);

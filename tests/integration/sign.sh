@@ -1,0 +1,220 @@
+# Signs of life: what a service manager is told of the start, of a backend that
+# hangs, of SIGHUP and of the end.
+. "$abs_top_srcdir/tests/integration/lib.sh"
+
+image=$dir/disk.img
+file=$dir/disk.raw
+heard=$dir/heard
+socket=$dir/notify
+manager=
+
+# listen_at NAME FILE: what comes is in $heard; for a READY, FILE is read.
+listen_at() {
+	[[ -z $manager ]] || deaf
+	rm -f "$heard" "$dir/notify"
+	"$helpers/manager" "$@" >"$heard" 2>&1 {machine_lock}<&- &
+	manager=$!
+	wait_until "the manager listens" hears '^listening'
+}
+deaf() {
+	kill "$manager" 2>/dev/null
+	wait "$manager"
+	manager=
+} 2>/dev/null
+trap '[[ -z $manager ]] || kill "$manager"; clean_up' EXIT
+
+hears() { grep -qE -- "$1" "$heard" 2>/dev/null; }
+told() { wait_until "the manager is told '$1'" hears "$1"; }
+count() { grep -cE -- "$1" "$heard"; }
+has_more() { (($(count "$1") > $2)); }
+logged() { grep -qE -- "$1" "$log"; }
+
+# What must come, in this order, and nothing else of that kind.
+states() {
+	grep -oE '(MAINPID|READY|RELOADING|STOPPING)=' "$heard" | tr -d '\n='
+}
+
+foreground() {
+	local name
+	for name in "$socket" "@rawfuse test ${dir##*/}"; do
+		listen_at "$name" "$file"
+		RUN=(env NOTIFY_SOCKET="$name")
+		mount_rawfuse "$image" "$file"
+		told "^$daemon READY=1 readable"
+		told "^$daemon STATUS=serves $image \(raw, 1M, read-write\) by "
+		report # SIGUSR1 is no news
+		RUN=(env)
+		unmount_rawfuse "$file"
+		told "STATUS=ended; all data is flushed"
+		expect READYSTOPPING states
+		! hears WATCHDOG || fail "a sign of life that nobody wants"
+	done
+}
+
+background() {
+	listen_at "$socket" "$file"
+	NOTIFY_SOCKET=$socket "$RAWFUSE" --io-uring="$transport" \
+		--pidfile="$dir/bg.pid" "$image" "$file" {machine_lock}<&- ||
+		fail "it did not start"
+	daemon=$(<"$dir/bg.pid")
+	told "^[0-9]+ MAINPID=$daemon$"
+	told "^$daemon READY=1 readable"
+	! hears "^$daemon MAINPID" || fail "it is not the front process that says who is next"
+	kill -TERM "$daemon"
+	wait_until "it has ended" is_gone "$daemon"
+	told "STATUS=ended; all data is flushed"
+	expect MAINPIDREADYSTOPPING states
+}
+
+# A start that fails is told, too; and never that it is ready.
+failing() {
+	listen_at "$socket" "$file"
+	RUN=(env NOTIFY_SOCKET="$socket")
+	start_rawfuse "$dir/none" "$file"
+	RUN=(env)
+	wait_daemon 1
+	told "STATUS=ended: .*none: .*No such file"
+	! hears READY || fail "it was never ready"
+}
+
+# Nobody listens: one line, and the export goes on.
+nobody() {
+	local name
+	for name in "$dir/nothing" relative; do
+		RUN=(env NOTIFY_SOCKET="$name" WATCHDOG_USEC=100000)
+		mount_rawfuse "$image" "$file"
+		RUN=(env)
+		succeed cmp "$image" "$file"
+		kill -HUP "$daemon" # which ends nothing with a manager
+		report
+		unmount_rawfuse "$file" "^rawfuse: NOTIFY_SOCKET: [^
+]*: nobody is told[^
+]*$"
+	done
+}
+
+# The image hangs: no sign of life until it answers.
+hanging() {
+	local lower upper reader n
+	truncate -s 8M "$dir/lower.img"
+	mount_rawfuse "$dir/lower.img" "$dir/lower.raw"
+	lower=$daemon
+	mv "$dir/pid" "$dir/lower.pid"
+	listen_at "$socket" "$file"
+	RUN=(env NOTIFY_SOCKET="$socket" WATCHDOG_USEC=200000)
+	mount_rawfuse --no-lock "$dir/lower.raw" "$file"
+	RUN=(env)
+	upper=$daemon
+	told WATCHDOG=1
+	wait_until "signs of life go on" has_more WATCHDOG=1 4
+	# Before the first read of a file on FUSE the kernel asks whether it can
+	# be polled, and makes who submits it wait for that.
+	expect 4096 fileop -r -d "$file" pread 4096 4096
+	kill -STOP "$lower"
+	fileop -r -d "$file" pread 0 4096 >"$dir/out" 2>&1 &
+	reader=$!
+	wait_until "a request is too old" logged 'a READ has been unanswered'
+	n=$(count WATCHDOG=1)
+	sleep 1 # five periods without
+	(($(count WATCHDOG=1) == n)) || fail "signs of life while the image hangs"
+	kill -CONT "$lower"
+	wait "$reader" || fail "the read failed"
+	wait_until "they go on" has_more WATCHDOG=1 "$n"
+	expect 4096 cat "$dir/out"
+	daemon=$upper
+	unmount_rawfuse "$file" 'requests are answered again'
+	told STOPPING=1
+	daemon=$lower
+	mv "$dir/lower.pid" "$dir/pid"
+	unmount_rawfuse "$dir/lower.raw" '.*'
+}
+
+# A watchdog that another process is meant for.
+not_ours() {
+	listen_at "$socket" "$file"
+	RUN=(env NOTIFY_SOCKET="$socket" WATCHDOG_USEC=20000 WATCHDOG_PID=1)
+	mount_rawfuse "$image" "$file"
+	RUN=(env)
+	told READY=1
+	unmount_rawfuse "$file"
+	told "STATUS=ended"
+	! hears WATCHDOG || fail "a sign of life for another process"
+}
+
+# reloaded WHAT SIZE: after SIGHUP the kernel knows it, without being asked.
+reloaded() {
+	local n
+	n=$(count READY=1)
+	kill -HUP "$daemon"
+	wait_until "$1: it is ready again" has_more READY=1 "$n"
+	(($(count RELOADING=1) == n)) || fail "$1: no RELOADING before READY"
+	expect "$2" stat --cached=always -c %s "$file"
+}
+
+growing() {
+	local option
+	for option in --read-only --no-lock --writeback-cache --growable; do
+		make_image disk.img 1M
+		listen_at "$socket" "$file"
+		RUN=(env NOTIFY_SOCKET="$socket")
+		mount_rawfuse $option "$image" "$file"
+		RUN=(env)
+		reloaded "$option: nothing has changed" 1048576
+		truncate -s 3M "$image"
+		reloaded "$option: the image has grown" 3145728
+		told "STATUS=serves .* 3M"
+		hears "RELOADING=1 MONOTONIC_USEC=[1-9][0-9]*$" || fail "no time of RELOADING"
+		succeed cmp "$image" "$file"
+		unmount_rawfuse "$file" 'the image has grown from 1M to 3M'
+		expect READYRELOADINGREADYRELOADINGREADYSTOPPING states
+	done
+}
+
+device() {
+	local loop
+	truncate -s 4M "$dir/device.img"
+	loop=$(losetup -f --show "$dir/device.img" 2>/dev/null) || {
+		skip_part "a device that grows: no loop devices"
+		return
+	}
+	listen_at "$socket" "$file"
+	RUN=(env NOTIFY_SOCKET="$socket")
+	mount_rawfuse "$loop" "$file"
+	RUN=(env)
+	truncate -s 6M "$dir/device.img"
+	succeed losetup -c "$loop"
+	reloaded "the device has grown" 6291456
+	unmount_rawfuse "$file" 'the image has grown from 4M to 6M'
+	succeed losetup -d "$loop"
+	wait_until "the loop device is free" loop_is_free
+}
+loop_is_free() { [[ -z $(our_loops) ]]; }
+
+# Without a manager: in the background SIGHUP does the same and ends nothing.
+quiet() {
+	make_image disk.img 1M
+	"$RAWFUSE" --io-uring="$transport" --pidfile="$dir/bg.pid" "$image" "$file" \
+		{machine_lock}<&- || fail "it did not start"
+	daemon=$(<"$dir/bg.pid")
+	truncate -s 2M "$image"
+	kill -HUP "$daemon"
+	wait_until "the kernel knows" knows 2097152
+	succeed umount "$file"
+	wait_until "it has ended" is_gone "$daemon"
+}
+knows() { [[ $(stat --cached=always -c %s "$file") == "$1" ]]; }
+
+require_tool cmp stat
+make_image disk.img 1M
+stat --cached=always / >/dev/null 2>&1 || skip "stat(1) has no --cached"
+each_transport foreground
+each_transport background
+each_transport failing
+each_transport nobody
+each_transport hanging
+each_transport not_ours
+each_transport growing
+each_transport device
+each_transport quiet
+deaf
+finish
