@@ -11,6 +11,7 @@ integration_tests = \
 	tests/integration/badinput.sh \
 	tests/integration/basic.sh \
 	tests/integration/cgroup.sh \
+	tests/integration/container.sh \
 	tests/integration/copies.sh \
 	tests/integration/cpu.sh \
 	tests/integration/death.sh \
