@@ -131,6 +131,8 @@ void uring_write(struct uring *u, struct op *op, int slot, const void *buf,
 
 void uring_by_worker(struct uring *u, struct op *op)
 {
+	if (u->emulated)
+		return;
 	op->worker = true;
 	u->poll.workers++;
 }
@@ -219,13 +221,15 @@ static const struct io_uring_cqe *first_cqe(const struct io_uring *ring)
 	return &ring->cq.cqes[*ring->cq.khead & *ring->cq.kring_mask];
 }
 
-static void finish(struct uring *u, struct op *op, int res, unsigned int flags)
+static void finish(struct uring *u, const struct io_uring_cqe *cqe)
 {
+	struct op *op = io_uring_cqe_get_data(cqe);
+
 	if (op->worker) {
 		op->worker = false;
 		u->poll.workers--;
 	}
-	op->done(op, res, flags);
+	op->done(op, cqe->res, cqe->flags);
 }
 
 /*
@@ -242,9 +246,8 @@ static unsigned int reap(struct uring *u)
 		struct io_uring_cqe cqe = *first_cqe(&u->ring);
 
 		io_uring_cq_advance(&u->ring, 1);
-		op = io_uring_cqe_get_data(&cqe);
 		n++;
-		finish(u, op, cqe.res, cqe.flags);
+		finish(u, &cqe);
 	}
 	if (u->ready)
 		last = container_of(u->ready_tail, struct op, next);
@@ -253,7 +256,7 @@ static unsigned int reap(struct uring *u)
 		if (!u->ready)
 			u->ready_tail = &u->ready;
 		n++;
-		finish(u, op, op->res, 0);
+		op->done(op, op->res, 0);
 		if (op == last)
 			break;
 	}
