@@ -166,7 +166,7 @@ static long long map_hold(int fd, char **argv)
 static long long cut_own(int fd, char **argv, bool map)
 {
 	size_t n = (size_t)number(argv, 2);
-	void *at;
+	static void *at; /* until the end */
 
 	if (map) {
 		at = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
@@ -189,8 +189,8 @@ static long long run(int fd, char **argv, const char *path)
 {
 	const char *cmd = argv[0];
 	struct stat st;
+	static void *buf; /* until the end */
 	size_t i, len;
-	void *buf;
 
 	if (!strcmp(cmd, "open"))
 		return 0;

@@ -152,7 +152,7 @@ static void *map_state(const char *name, bool create)
 
 static int run(const char *state, unsigned int threads)
 {
-	struct worker workers[THREADS_MOST] = { 0 };
+	static struct worker workers[THREADS_MOST];
 	struct sigaction act = { .sa_handler = on_term };
 	unsigned int i;
 	int ret = 0;
