@@ -12,9 +12,8 @@ dir=$(cd "$1" && pwd)
 shift
 [ -x "$top/configure" ] || (cd "$top" && autoreconf -fi) >"$dir/autoreconf.log" 2>&1
 
-export CFLAGS='-Os -g0 -ffunction-sections -fdata-sections
-  -fno-asynchronous-unwind-tables'
-CFLAGS=$(echo $CFLAGS)
+CFLAGS='-Os -g0 -ffunction-sections -fdata-sections'
+export CFLAGS="$CFLAGS -fno-asynchronous-unwind-tables"
 prefix=$dir/libraries
 if [ ! -e "$prefix/done" ]; then
   rm -rf "$prefix"
