@@ -25,6 +25,7 @@ integration_tests = \
 	tests/integration/locks.sh \
 	tests/integration/memory.sh \
 	tests/integration/model.sh \
+	tests/integration/mounts.sh \
 	tests/integration/named.sh \
 	tests/integration/openrc.sh \
 	tests/integration/others.sh \
@@ -62,3 +63,11 @@ tests_integration_load_LDADD = -lpthread
 tests_integration_manager_SOURCES = tests/integration/manager.c
 tests_integration_model_SOURCES = tests/integration/model.c
 tests_integration_model_LDADD = -lpthread
+
+# 10,000 mounts: some minutes.
+check-mounts: rawfuse
+	@$(MKDIR_P) tests/integration
+	$(AM_TESTS_ENVIRONMENT) MOUNTS=$${MOUNTS:-10000} \
+		$(SH_LOG_COMPILER) $(srcdir)/tests/integration/mounts.sh
+
+.PHONY: check-mounts
