@@ -10,6 +10,8 @@
  * | unmounting takes for ever   | abort                                      |
  * | the session breaks          | abort, detach, exit status 1               |
  * | an abort is not permitted   | stop: closing /dev/fuse does the same      |
+ * | unmounting is not permitted | the mount was passed in: serve what is     |
+ * |                             | open, as above, then abort: it stays, dead |
  * | an abort brings no end      | stop all the same after LAST_RESORT        |
  * | the connection has ended    | nothing more is aborted: its number may be |
  * |                             | another one's; what is in flight ends      |
@@ -57,6 +59,7 @@ struct life {
 	int ready_fd;
 	bool stopping; /* a first signal came */
 	bool detached; /* the mount has been detached, lazily */
+	bool stays; /* it cannot be: end with the last open file */
 	bool aborted;
 	bool told; /* the kernel knows the size, or need not be told */
 	bool past_end; /* it must be told the size again */
@@ -133,6 +136,20 @@ static void start_grace(struct life *l, double more)
 	ev_timer_start(l->loop->ev, &l->grace);
 }
 
+/* The mount was passed in, and cannot be taken away from here. */
+static void end_mounted(struct life *l)
+{
+	l->detached = l->stays = true;
+	if (!l->session->opens) {
+		abort_now(l);
+		return;
+	}
+	log_info("%s: it cannot be unmounted from here: what is open is served "
+		 "for %llu seconds more",
+		 l->mount->path, (unsigned long long)l->options->grace);
+	start_grace(l, 0.);
+}
+
 /*
  * The child that unmounts has ended; its status is an errno. Whatever it says,
  * the connection may live on, through open files or in another mount
@@ -157,6 +174,10 @@ static void undo_cb(struct ev_loop *ev, ev_child *w, int revents)
 	}
 	if (l->session->ended || l->aborted)
 		return;
+	if (err == EPERM && l->mount->passed) {
+		end_mounted(l);
+		return;
+	}
 	l->detached = true;
 	if (!first || !err || err == EINVAL || !l->mount->keeps_writes)
 		start_grace(l, 0.);
@@ -282,7 +303,8 @@ static void announce(struct life *l)
 		session_break(s);
 		return;
 	}
-	pidfile_write_record(l->mount->path);
+	if (l->mount->named)
+		pidfile_write_record(l->mount->path);
 	if (l->ready_fd < 0) {
 		tell_ready(l);
 	} else if (daemon_ready(l->ready_fd)) {
@@ -404,6 +426,14 @@ static void on_end(struct session *s)
 	loop_stop(l->loop);
 }
 
+static void on_unused(struct session *s)
+{
+	struct life *l = s->arg;
+
+	if (l->stays)
+		abort_now(l);
+}
+
 static void on_broken(struct session *s)
 {
 	abort_now(s->arg);
@@ -508,6 +538,7 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 	s->on_ready = on_ready;
 	s->on_end = on_end;
 	s->on_broken = on_broken;
+	s->on_unused = on_unused;
 	s->on_past_end = on_past_end;
 	s->on_size = on_size;
 	s->on_looked = on_looked;
@@ -534,7 +565,7 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 		mount_detach(m);
 	pidfile_ending();
 	/* What ends while the image is closed finds nobody here any more. */
-	s->on_ready = s->on_end = s->on_broken = NULL;
+	s->on_ready = s->on_end = s->on_broken = s->on_unused = NULL;
 	s->on_past_end = s->on_size = s->on_looked = NULL;
 	l.loop->on_lost = l.loop->on_quiet = NULL;
 	return s->failed || s->lost;

@@ -27,6 +27,7 @@
 #include "cli/version.h"
 #include "control/notify.h"
 #include "fuse/backing.h"
+#include "fuse/passed.h"
 #include "life.h"
 #include "loop/cpu.h"
 #include "loop/log.h"
@@ -54,6 +55,8 @@ static struct session_config session_config(const struct options *o,
 		.allow_other = m->others,
 		.writeback = o->writeback_cache,
 		.passthrough = o->passthrough,
+		.uid = m->uid,
+		.gid = m->gid,
 	};
 }
 
@@ -123,6 +126,8 @@ static int serve(struct server *srv, struct block *b)
 	const struct options *o = srv->options;
 	struct mount_options mo = {
 		.path = o->mountpoint,
+		.socket = o->fuse_socket,
+		.writeback = o->writeback_cache && !o->read_only,
 		.flags = o->mount_flags,
 		.others = o->allow_other,
 		.security = o->security,
@@ -244,6 +249,20 @@ static int fit_memory(struct options *o)
 	return budget_fit(&o->budget, o, &m);
 }
 
+/* The mountpoint /dev/fd/N: the caller has left that open. */
+static bool take_descriptor(const struct options *o)
+{
+	int fd = o->fuse_socket ? -1 : passed_number(o->mountpoint);
+
+	if (fd < 0 || daemon_own_file(fd))
+		return true;
+	log_warnx("%s: descriptor: %s", o->mountpoint,
+		  fd <= STDERR_FILENO ?
+			  "0, 1 and 2 are standard files; give another one" :
+			  "the caller has not left it open");
+	return false;
+}
+
 static int run(struct options *o)
 {
 	struct notify notify;
@@ -282,6 +301,8 @@ static int run(struct options *o)
 	if (options_said(o, "replace") && replace_run(o))
 		return EXIT_FAILURE;
 	if (o->pidfile && pidfile_check(o->pidfile))
+		return EXIT_FAILURE;
+	if (!take_descriptor(o))
 		return EXIT_FAILURE;
 	/* By mount(8) it is not us who is looked at. */
 	notify_none(&notify);

@@ -60,6 +60,19 @@ void daemon_note_files(void)
 		closedir(dir);
 }
 
+bool daemon_own_file(int fd)
+{
+	size_t i;
+
+	for (i = 0; i < inherited_n; i++) {
+		if (inherited[i] != fd)
+			continue;
+		inherited[i] = inherited[--inherited_n];
+		return true;
+	}
+	return false;
+}
+
 bool daemon_is_ignored(int signum)
 {
 	struct sigaction now;

@@ -9,6 +9,12 @@ struct notify;
 /* First of all: notes what the caller left open, for daemon_ready(). */
 void daemon_note_files(void);
 
+/*
+ * Takes over @fd, which the caller had left open beside the standard files. False
+ * if it had not.
+ */
+bool daemon_own_file(int fd);
+
 /* Did the caller have @signum ignored, as nohup(1) does? Before it is caught. */
 bool daemon_is_ignored(int signum);
 

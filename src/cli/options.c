@@ -15,6 +15,7 @@
 #include "cli/nearest.h"
 #include "cli/options_int.h"
 #include "cli/words.h"
+#include "fuse/passed.h"
 #include "fuse/session.h"
 #include "loop/cpu.h"
 #include "loop/log.h"
@@ -257,6 +258,10 @@ static int check_together(const struct options *o)
 		two = "--zero-copy=on and --buffer-pool=off";
 	else if (o->passthrough == PASSTHROUGH_ON && o->writeback_cache)
 		two = "--passthrough=on and --writeback-cache";
+	else if (options_said(o, "replace") && o->fuse_socket)
+		two = "--replace and --fuse-socket";
+	else if (options_said(o, "replace") && passed_number(o->mountpoint) >= 0)
+		two = "--replace and the mountpoint /dev/fd/N";
 	if (!two)
 		return 0;
 	log_warnx("%s exclude each other", two);
@@ -290,16 +295,18 @@ int options_parse(struct options *o, int argc, char **argv)
 	if (o->action != ACTION_EXPORT && o->action != ACTION_FAKE &&
 	    o->action != ACTION_REMOUNT)
 		return 0;
-	if (argc - optind != 2)
+	if (o->fuse_socket && argc - optind == 2) {
+		log_warnx("--fuse-socket: MOUNTPOINT is what the socket's "
+			  "owner mounts; give IMAGE alone, not %s",
+			  argv[optind + 1]);
+		return EXIT_USAGE;
+	}
+	if (argc - optind != (o->fuse_socket ? 1 : 2))
 		return options_wrong_count(argc - optind, argv + optind);
-	ret = check_values(o);
-	if (!ret)
-		ret = check_together(o);
-	if (ret)
-		return ret;
 	o->image = argv[optind];
 	o->mountpoint = argv[optind + 1];
-	return 0;
+	ret = check_values(o);
+	return ret ? ret : check_together(o);
 }
 
 void options_free(struct options *o)

@@ -56,6 +56,7 @@ struct options {
 	const char *wait; /* of ACTION_WAIT */
 	unsigned int help; /* of ACTION_HELP: 1: all options */
 	unsigned int traces; /* enum log_trace */
+	const char *fuse_socket; /* which gives a mount; then no mountpoint */
 	const char *fsname; /* what mount(8) shows; NULL: the image */
 	unsigned long mount_flags; /* MS_* */
 	bool nofail; /* an image that is not there is no failure */

@@ -43,6 +43,10 @@ const struct option_spec options_specs[] = {
 	  "permitted)" },
 	{ "options", 'o', KIND_LIST, GROUP_ACCESS, COMMON, "LIST", 0, 0, 0,
 	  "options as mount(8) writes them: ro,io_uring=on,..." },
+	{ "fuse-socket", 0, KIND_STRING, GROUP_ACCESS, 0, "PATH",
+	  AT(fuse_socket), 0, 0,
+	  "serve the mount that this socket gives, as of rawfuse-mount; without "
+	  "MOUNTPOINT" },
 	{ "fsname", 0, KIND_STRING, GROUP_ACCESS, 0, "NAME", AT(fsname), 0, 0,
 	  "the source that mount(8) shows (the image)" },
 

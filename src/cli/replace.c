@@ -159,10 +159,10 @@ static int meet_unknown(struct replace_state *r)
 	case POINT_DEAD:
 		break;
 	}
-	ret = point_detach(&r->place, id);
-	if (ret) {
+	ret = point_unmount(&r->place, id, true);
+	if (ret && ret != EINVAL) {
 		log_warnx("%s: --replace: detaching the dead mount: %s", path,
-			  strerror(-ret));
+			  strerror(ret));
 		return EXIT_FAILURE;
 	}
 	log_info("%s: --replace: what a killed process had left is detached",

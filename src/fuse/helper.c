@@ -16,39 +16,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fuse/fdpass.h"
 #include "fuse/helper.h"
 #include "loop/log.h"
 
 #define HELPER "fusermount3"
-
-static int receive_fd(int sock)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	char byte;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control.bytes,
-			      .msg_controllen = sizeof(control.bytes) };
-	struct cmsghdr *cmsg;
-	ssize_t n;
-	int fd;
-
-	do {
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		return -EPERM;
-	cmsg = CMSG_FIRSTHDR(&msg);
-	if (!cmsg || cmsg->cmsg_type != SCM_RIGHTS ||
-	    cmsg->cmsg_len != CMSG_LEN(sizeof(fd)))
-		return -EPROTO;
-	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
-	return fd;
-}
 
 /* The source stands in an option list: its commas are escaped. */
 static char *build_options(const struct mount_options *opt, bool others)
@@ -123,19 +95,20 @@ static void hear(int fd, char says[HELPER_SAYS])
 			strlen(says + sizeof(name) - 1) + 1);
 }
 
-/* Runs it between a socket and a pipe; returns what receive_fd() does. */
+/* Runs it between a socket and a pipe; returns what fdpass_receive() does. */
 static int talk(const char *options, const char *path, const int sock[2],
 		const int err[2], char says[HELPER_SAYS])
 {
 	pid_t pid = fork();
 	int fd = -ENOMEM;
+	char byte[2];
 
 	if (!pid)
 		run_helper(sock[0], err[1], options, path);
 	close(sock[0]);
 	close(err[1]);
 	if (pid > 0) {
-		fd = receive_fd(sock[1]);
+		fd = fdpass_receive(sock[1], byte, sizeof(byte));
 		hear(err[0], says);
 		waitpid(pid, NULL, 0);
 	}

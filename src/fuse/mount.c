@@ -22,6 +22,7 @@
 #include "fuse/helper.h"
 #include "fuse/mount.h"
 #include "fuse/mountinfo.h"
+#include "fuse/passed.h"
 #include "fuse/unmount.h"
 #include "loop/log.h"
 #include "loop/system.h"
@@ -169,7 +170,7 @@ static int try_mount(struct mount *m, const struct mount_options *opt,
 		    &data,
 		    "fd=%d,rootmode=%o,user_id=%u,group_id=%u,default_permissions"
 		    "%s%s",
-		    m->fd, S_IFREG, getuid(), getgid(),
+		    m->fd, S_IFREG, m->uid, m->gid,
 		    m->others ? ",allow_other" : "", security) < 0)
 		data = NULL;
 	snprintf(target, sizeof(target), "/proc/self/fd/%d", point);
@@ -262,11 +263,21 @@ int mount_start(struct mount *m, const struct mount_options *opt)
 	int point, ret;
 
 	*m = (struct mount){ .fd = -1,
+			     .socket = -1,
 			     .mtime = opt->mtime,
+			     .uid = opt->has_owner ? opt->uid : getuid(),
+			     .gid = opt->has_owner ? opt->gid : getgid(),
 			     .place = { .dir = -1 } };
+	if (opt->socket || passed_number(opt->path) >= 0) {
+		ret = passed_start(m, opt);
+		if (ret)
+			mount_finish(m);
+		return ret;
+	}
 	ret = find_place(m, opt);
 	if (ret)
 		return ret;
+	m->named = true;
 	point = open_point(m, opt);
 	ret = point < 0 ? point : mount_directly(m, opt, point);
 	if (point >= 0)
@@ -352,7 +363,9 @@ int mount_abort(const struct mount *m)
 
 void mount_detach(struct mount *m)
 {
-	if (m->mounted)
+	if (m->passed)
+		passed_finish(m);
+	else if (m->mounted)
 		unmount(m, true);
 	m->mounted = false;
 }
@@ -368,5 +381,5 @@ void mount_finish(struct mount *m)
 	mount_detach(m);
 	made_remove(&m->made, &m->place);
 	place_close(&m->place);
-	*m = (struct mount){ .fd = -1, .place = { .dir = -1 } };
+	*m = (struct mount){ .fd = -1, .socket = -1, .place = { .dir = -1 } };
 }

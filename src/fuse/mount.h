@@ -24,6 +24,11 @@ char *mount_security(const struct mount_options *opt);
 struct mount_options {
 	const char *source; /* what mount(8) shows */
 	const char *path; /* of the mountpoint, as given */
+	bool has_owner; /* else it is the one who runs this: */
+	uid_t uid;
+	gid_t gid;
+	const char *socket; /* which gives an opened /dev/fuse; or NULL */
+	bool writeback; /* the kernel will be asked to keep writes */
 	unsigned long flags; /* MS_*, of mount(2) */
 	enum mount_others others;
 	const char *const *security; /* MOUNT_SECURITY, or less and a NULL */
@@ -35,8 +40,14 @@ struct mount_options {
 struct mount {
 	struct place place; /* where it was mounted */
 	const char *path; /* of that, for people; it may be moved later */
+	bool named; /* path is that of the mountpoint, and no other name */
 	struct made made; /* the file that it was mounted on, if that is ours */
 	bool mounted;
+	bool passed; /* somebody else did it; passed.c: */
+	bool visible; /* it can be seen from here */
+	int socket; /* to the one who did it; -1: none */
+	uid_t uid; /* the owner of the file, as the mount counts */
+	gid_t gid;
 	bool by_helper; /* fusermount3 did it and must undo it */
 	bool others; /* other users are let in */
 	unsigned int connection; /* /sys/fs/fuse/connections/N; 0: unknown */

@@ -13,6 +13,7 @@
 
 #include "fuse/apart.h"
 #include "fuse/mount.h"
+#include "fuse/passed.h"
 #include "fuse/unmount.h"
 #include "loop/system.h"
 
@@ -64,6 +65,8 @@ pid_t mount_undo_start(struct mount *m, bool lazy)
 	if (m->keeps_writes && !write_back(m))
 		lost = MOUNT_LOST;
 	/* The connection must not live on through this copy of it. */
+	if (m->passed)
+		_exit(passed_unmount(m, lazy) | lost);
 	close_the_rest(m);
 	_exit(unmount(m, lazy) | lost);
 }

@@ -354,6 +354,7 @@ static void handle_open(struct fuse_request *req)
 		ops_answer(req, -EINVAL, 0);
 		return;
 	}
+	req->session->opens++;
 	req->session->writers += (in->flags & O_ACCMODE) != O_RDONLY;
 	req->session->mappers += (in->flags & O_ACCMODE) == O_RDWR;
 	answer_open(req, in->flags);
@@ -362,12 +363,17 @@ static void handle_open(struct fuse_request *req)
 static void handle_release(struct fuse_request *req)
 {
 	const struct fuse_release_in *in = req->in;
+	struct session *s = req->session;
 
-	if ((in->flags & O_ACCMODE) != O_RDONLY && req->session->writers)
-		req->session->writers--;
-	if ((in->flags & O_ACCMODE) == O_RDWR && req->session->mappers)
-		req->session->mappers--;
+	if ((in->flags & O_ACCMODE) != O_RDONLY && s->writers)
+		s->writers--;
+	if ((in->flags & O_ACCMODE) == O_RDWR && s->mappers)
+		s->mappers--;
+	if (s->opens)
+		s->opens--;
 	ops_answer(req, 0, 0);
+	if (!s->opens && s->on_unused)
+		s->on_unused(s);
 }
 
 /*

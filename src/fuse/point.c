@@ -103,21 +103,21 @@ enum point_state point_ask(const struct place *p)
 	return state_of(err);
 }
 
-int point_detach(const struct place *p, uint64_t id)
+int point_unmount(const struct place *p, uint64_t id, bool lazy)
 {
 	struct mount m = { .fd = -1, .place = *p, .path = p->path };
 	struct mountinfo info;
 	int err;
 
 	if (!mountinfo_find(p->path, &info) || !info.is_rawfuse)
-		return 0;
+		return EINVAL;
 	m.connection = info.minor;
 	m.old_id = info.id;
 	m.id = id;
-	err = unmount(&m, true);
+	err = unmount(&m, lazy);
 	if (err == EPERM) {
 		m.by_helper = true;
-		err = unmount(&m, true);
+		err = unmount(&m, lazy);
 	}
-	return err == EINVAL ? 0 : -err;
+	return err;
 }

@@ -22,10 +22,11 @@ enum point_state point_ask(const struct place *p);
 unsigned int point_connection(const struct place *p);
 
 /*
- * Detaches the mount at the place, if it is still the one that unmount_id() gave
+ * Unmounts what is at the place, if it is still the one that unmount_id() gave
  * @id for (0: unknown), and every other one of the same file in this namespace;
- * the kernel does the same wherever it has propagated the mount. 0 or -errno.
+ * the kernel does the same wherever it has propagated the mount. 0 or an errno,
+ * EINVAL if it is not there any more.
  */
-int point_detach(const struct place *p, uint64_t id);
+int point_unmount(const struct place *p, uint64_t id, bool lazy);
 
 #endif

@@ -18,8 +18,8 @@
 static void first_attr(struct session *s)
 {
 	s->attr.mode = S_IFREG | (s->block->opt.read_only ? 0400 : 0600);
-	s->attr.uid = getuid();
-	s->attr.gid = getgid();
+	s->attr.uid = s->cfg.uid;
+	s->attr.gid = s->cfg.gid;
 }
 
 struct session *session_new(struct loop *loop, struct block *block,

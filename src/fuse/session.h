@@ -35,6 +35,8 @@ struct session_config {
 	bool allow_other; /* others may be given access by chmod and chown */
 	bool writeback; /* let the kernel keep writes for a while */
 	enum passthrough passthrough;
+	uid_t uid; /* the owner of the file, at first */
+	gid_t gid;
 };
 
 /* What chmod, chown and touch have set; the rest is the image's. */
@@ -74,7 +76,8 @@ struct session {
 	bool direct_io; /* its FOPEN_DIRECT_IO heeds its page cache */
 	bool by_uring; /* requests come by the ring */
 	bool writeback; /* the kernel keeps writes, and owns size and mtime */
-	unsigned int writers; /* handles that are open for writing */
+	unsigned int opens; /* handles that are open, */
+	unsigned int writers; /* for writing */
 	unsigned int mappers; /* of these, that may be mapped for writing */
 	pid_t teller; /* tells the kernel the size: SETATTR changes nothing */
 	bool telling; /* it is to be told: FLUSHes wait for that */
@@ -100,6 +103,8 @@ struct session {
 	void (*on_broken)(struct session *s);
 	/* The kernel's page cache goes past the end of the image. */
 	void (*on_past_end)(struct session *s);
+	/* The last open handle has been closed. */
+	void (*on_unused)(struct session *s);
 	/* The kernel must be told the size of the file anew. */
 	void (*on_size)(struct session *s);
 	/* attr_look() is over. */

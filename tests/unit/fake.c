@@ -64,7 +64,9 @@ struct fake_config fake_config(void)
 			     .queue_depth = FAKE_DEPTH,
 			     .queues = FAKE_QUEUES,
 			     .max_write = FAKE_MAX_WRITE,
-			     .allow_other = true },
+			     .allow_other = true,
+			     .uid = getuid(),
+			     .gid = getgid() },
 		.init_flags = FAKE_RING_FLAGS,
 	};
 }

@@ -37,6 +37,7 @@ Suite *suite_cached(void);
 Suite *suite_writeback(void);
 Suite *suite_stats(void);
 Suite *suite_interrupt(void);
+Suite *suite_passed(void);
 
 /* A suite of one test case. */
 static inline Suite *suite_of(const char *name, TCase **tc)

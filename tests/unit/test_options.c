@@ -128,6 +128,14 @@ static const struct {
 	{ "rawfuse --replace=live i m", { ALL, .replace = REPLACE_LIVE } },
 	{ "rawfuse -o replace i m", { ALL, .replace = REPLACE_DEAD } },
 	{ "rawfuse -o replace=live i m", { ALL, .replace = REPLACE_LIVE } },
+	{ "rawfuse --fuse-socket=s i", { .image = "i",
+	      .fuse_socket = "s",
+	      .format = "auto",
+	      .grace = 5,
+	      .cpu = "auto",
+	      .poll = "auto",
+	      DEPTH,
+	      WRITE } },
 	{ "rawfuse -o pidfile=a_b i m", { ALL, .pidfile = "a_b" } },
 	{ "rawfuse -o fsname=a\\b i m", { ALL, .fsname = "a\\b" } },
 	{ "rawfuse -- -i m",
@@ -174,6 +182,7 @@ START_TEST(accepts)
 	same_text("poll", o.poll, w->poll);
 	same_text("pidfile", o.pidfile, w->pidfile);
 	same_text("fsname", o.fsname, w->fsname);
+	same_text("fuse-socket", o.fuse_socket, w->fuse_socket);
 	ck_assert_int_eq(o.read_only, w->read_only);
 	ck_assert_int_eq(o.foreground, w->foreground);
 	ck_assert_int_eq(o.growable, w->growable);
@@ -224,6 +233,9 @@ static const struct {
 } bad[] = {
 	{ "rawfuse", "IMAGE and MOUNTPOINT are missing" },
 	{ "rawfuse disk", "disk: MOUNTPOINT is missing" },
+	{ "rawfuse --fuse-socket=s i m", "give IMAGE alone, not m" },
+	{ "rawfuse --fuse-socket=s --replace i", "exclude each other" },
+	{ "rawfuse --replace i /dev/fd/3", "exclude each other" },
 	{ "rawfuse disk", "rawfuse disk.qcow2 disk.raw" },
 	{ "rawfuse i m x", "x" },
 	{ "rawfuse --nonsense i m", "--nonsense" },

@@ -18,6 +18,7 @@ static Suite *(*const suites[])(void) = {
 	suite_budget,	   suite_writeback,   suite_stats,
 	suite_interrupt,
 	suite_notify,	   suite_alive,
+	suite_passed,
 };
 
 int main(void)
