@@ -52,6 +52,7 @@ private_machine() {
 		skip "TMPDIR is below what the test hides"
 	mkdir "$dir"/{bin,home}
 	cp "$RAWFUSE" "$dir/bin/rawfuse"
+	cp "$abs_top_builddir/contrib/rawfuse-mount" "$dir/bin"
 	RAWFUSE=$dir/bin/rawfuse
 	for f in /srv /mnt /run; do mount -t tmpfs -o mode=755 none "$f" || exit 99; done
 	mkdir -p /run/user/$ANN

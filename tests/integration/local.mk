@@ -37,6 +37,7 @@ integration_tests = \
 	tests/integration/qcow2.sh \
 	tests/integration/replace.sh \
 	tests/integration/sign.sh \
+	tests/integration/rights.sh \
 	tests/integration/start.sh \
 	tests/integration/successor.sh \
 	tests/integration/valgrind.sh \
