@@ -291,6 +291,12 @@ static void tell_ready(struct life *l)
 	notify_ready(l->notify);
 	tell_status(l);
 	alive_start(&l->alive);
+	if (l->mount->by_helper && !l->mount->others &&
+	    l->options->allow_other == MOUNT_OTHERS_AUTO)
+		log_info("%s: only its owner has access: root, as by sudo "
+			 "losetup, gets EACCES; user_allow_other in "
+			 "/etc/fuse.conf would let others in",
+			 l->mount->path);
 	block_tell_files(l->session->block);
 }
 
@@ -565,8 +571,10 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 		mount_detach(m);
 	pidfile_ending();
 	/* What ends while the image is closed finds nobody here any more. */
-	s->on_ready = s->on_end = s->on_broken = s->on_unused = NULL;
+	s->on_ready = s->on_end = s->on_broken = NULL;
 	s->on_past_end = s->on_size = s->on_looked = NULL;
+	s->on_ready = s->on_end = s->on_broken = s->on_unused = NULL;
+	s->on_past_end = s->on_size = NULL;
 	l.loop->on_lost = l.loop->on_quiet = NULL;
 	return s->failed || s->lost;
 }
