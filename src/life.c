@@ -286,6 +286,7 @@ static void tell_ready(struct life *l)
 {
 	char text[REPORT_SERVES];
 
+	log_to_foreground(); /* in the background, that is over */
 	log_info("%s: ready: %s", l->mount->path,
 		 report_serves(l->session, text));
 	notify_ready(l->notify);

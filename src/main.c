@@ -290,6 +290,8 @@ static int run(struct options *o)
 		break;
 	}
 	log_traces = o->traces;
+	if (log_to(o->log, o->log_format))
+		return EXIT_FAILURE;
 	if (o->as_helper && o->nofail && access(o->image, F_OK) &&
 	    (errno == ENOENT || errno == ENOTDIR)) {
 		log_info("%s: it is not there, and nofail says to go on",

@@ -1,5 +1,6 @@
 /*
- * SIGHUP: what may have changed outside is looked at again.
+ * SIGHUP: the log is opened anew, and what may have changed outside is looked
+ * at again.
  *
  * | state   | what happens              | what is done                        |
  * |---------|---------------------------|-------------------------------------|
@@ -28,6 +29,7 @@ void reload_init(struct reload *r, struct session *s, struct notify *n,
 
 void reload_start(struct reload *r)
 {
+	log_reopen();
 	if (!r->session->ready || r->session->ended)
 		return;
 	notify_reloading(r->notify);

@@ -212,10 +212,10 @@ static void leave_files(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	size_t i;
-	int to;
+	int to, most = log_keeps_stderr() ? STDERR_FILENO : STDERR_FILENO + 1;
 
-	log_to_syslog(true);
-	for (to = 0; null >= 0 && to < 3; to++)
+	log_to_background();
+	for (to = 0; null >= 0 && to < most; to++)
 		dup2(null, to);
 	if (null >= 0)
 		close(null);

@@ -57,6 +57,8 @@ struct options {
 	unsigned int help; /* of ACTION_HELP: 1: all options */
 	unsigned int traces; /* enum log_trace */
 	const char *fuse_socket; /* which gives a mount; then no mountpoint */
+	const char *log; /* for log_to(); NULL: its default */
+	unsigned int log_format; /* enum log_format */
 	const char *fsname; /* what mount(8) shows; NULL: the image */
 	unsigned long mount_flags; /* MS_* */
 	bool nofail; /* an image that is not there is no failure */

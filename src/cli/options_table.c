@@ -99,7 +99,7 @@ const struct option_spec options_specs[] = {
 
 	/* From the start to the end. */
 	{ "foreground", 'f', KIND_FLAG, GROUP_LIFE, COMMON, NULL,
-	  AT(foreground), 0, 0, "stay in the foreground, messages on stderr" },
+	  AT(foreground), 0, 0, "stay in the foreground" },
 	{ "pidfile", 0, KIND_STRING, GROUP_LIFE, COMMON, "FILE", AT(pidfile), 0,
 	  0, "write the process ID to FILE once the export is ready" },
 	{ "replace", 0, KIND_CHOICE, GROUP_LIFE, COMMON | OPTIONAL, "dead|live",
@@ -111,6 +111,12 @@ const struct option_spec options_specs[] = {
 	  "wait until that export has ended; exit with its status" },
 	{ "grace", 0, KIND_NUMBER, GROUP_LIFE, 0, "SECONDS", AT(grace), 0,
 	  86400, "after SIGTERM, serve files that are still open so long (5)" },
+
+	{ "log", 0, KIND_STRING, GROUP_LIFE, 0,
+	  "stderr|syslog|journal|FILE", AT(log), 0, 0,
+	  "where messages go (stderr; in the background syslog)" },
+	{ "log-format", 0, KIND_CHOICE, GROUP_LIFE, 0, "text|json",
+	  AT(log_format), 0, 0, "json: each message is an object" },
 
 	/* What there is to know. */
 	{ "probe", 0, KIND_ACTION, GROUP_INFO, COMMON, NULL, 0, ACTION_PROBE, 0,

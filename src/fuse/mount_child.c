@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include "fuse/apart.h"
@@ -45,7 +44,6 @@ static bool write_back(const struct mount *m)
 /* Keeps the standard descriptors and the mountpoint's directory. */
 static void close_the_rest(struct mount *m)
 {
-	closelog(); /* 3 may be its own */
 	if (m->place.dir != 3 && dup2(m->place.dir, 3) == 3)
 		m->place.dir = 3;
 	close_range(4, ~0U, 0);

@@ -35,7 +35,9 @@ static int carry_out(struct uring *u, const struct io_uring_sqe *sqe)
 		ret = pread(fd, addr, sqe->len, (off_t)sqe->off);
 		break;
 	case IORING_OP_WRITE:
-		ret = pwrite(fd, addr, sqe->len, (off_t)sqe->off);
+		ret = sqe->off == UINT64_MAX ?
+			      write(fd, addr, sqe->len) :
+			      pwrite(fd, addr, sqe->len, (off_t)sqe->off);
 		break;
 	case IORING_OP_FSYNC:
 		ret = sqe->fsync_flags & IORING_FSYNC_DATASYNC ?

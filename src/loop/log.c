@@ -7,22 +7,15 @@
 #include <syslog.h>
 
 #include "loop/log.h"
+#include "loop/log_target.h"
 #include "loop/text.h"
 
 #define LONG_WORD 80 /* bytes; a longer one is cut itself */
 
 unsigned int log_traces;
 
-static bool to_syslog;
 static char last[LOG_LAST_SIZE];
 static void (*line_tap)(const char *line);
-
-void log_to_syslog(bool on)
-{
-	if (on)
-		openlog("rawfuse", LOG_PID, LOG_DAEMON);
-	to_syslog = on;
-}
 
 const char *log_last(void)
 {
@@ -78,10 +71,8 @@ static void put(int priority, bool keep, int err, const char *fmt, va_list ap)
 		keep_last(line);
 	if (line_tap)
 		line_tap(line);
-	else if (to_syslog)
-		syslog(priority, "%s", line);
 	else
-		fprintf(stderr, "rawfuse: %s\n", line);
+		log_target_put(priority, text);
 	errno = kept;
 }
 

@@ -1,4 +1,4 @@
-/* Messages: to stderr, or to syslog once in the background. */
+/* Messages. Where they go is told by log_to(). */
 #ifndef RAWFUSE_LOOP_LOG_H
 #define RAWFUSE_LOOP_LOG_H
 
@@ -16,8 +16,32 @@ enum log_trace {
 
 extern unsigned int log_traces; /* enum log_trace, or-ed */
 
-/* From here on, lines go to syslog (true) or stderr (false). */
-void log_to_syslog(bool on);
+enum log_format { LOG_TEXT, LOG_JSON };
+
+/*
+ * Where lines go: "stderr", "syslog", "journal", or a file by its path, which
+ * is made, or appended to. Until the export is ready they go to stderr as well,
+ * as text. NULL: to stderr, and in the background to syslog. 0, or -errno
+ * (logged).
+ */
+int log_to(const char *name, enum log_format format);
+
+/* The export is ready: the terminal is let go, or kept. */
+void log_to_background(void);
+void log_to_foreground(void);
+
+/* Somebody wants lines on stderr even in the background. */
+bool log_keeps_stderr(void);
+
+/* SIGHUP: the file is opened anew. */
+void log_reopen(void);
+
+/* @seconds since 1970, and @ns, as 2026-11-28T14:50:01.123Z. Returns @text. */
+#define LOG_TIME 40 /* bytes */
+char *log_time(char *text, long long seconds, long ns);
+
+/* For tests: as at the start. */
+void log_reset(void);
 
 /*
  * The last line of log_warn() or log_warnx(), cut between two words if it is too

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "loop/log.h"
+#include "loop/log_target.h"
 #include "loop/loop.h"
 
 #define QUIET_SECONDS 3.
+#define LOG_RETRY_SECONDS .25
 
 static void drain(struct loop *l)
 {
@@ -50,6 +52,35 @@ static void ring_cb(struct ev_loop *ev, ev_io *w, int revents)
 	drain(l);
 }
 
+static void log_done(struct op *op, int res, unsigned int flags)
+{
+	(void)op;
+	(void)flags;
+	log_target_done(res);
+}
+
+/* What the log has kept goes on its way. */
+static void write_log(struct loop *l)
+{
+	const char *bytes;
+	size_t len;
+	int fd;
+
+	if (!ev_is_active(&l->log_retry) && log_target_stuck())
+		ev_timer_again(l->ev, &l->log_retry);
+	if (l->uring->lost || !log_target_next(&fd, &bytes, &len))
+		return;
+	l->log_op.done = log_done;
+	uring_append(l->uring, &l->log_op, fd, bytes, (uint32_t)len);
+}
+
+static void log_retry_cb(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)revents;
+	if (!log_target_stuck())
+		ev_timer_stop(ev, w);
+}
+
 static void before_wait_cb(struct ev_loop *ev, ev_prepare *w, int revents)
 {
 	struct loop *l = w->data;
@@ -57,6 +88,7 @@ static void before_wait_cb(struct ev_loop *ev, ev_prepare *w, int revents)
 	(void)ev;
 	(void)revents;
 	uring_forget_now(l->uring);
+	write_log(l);
 	/* Which may find that nothing is left after all: then libev may wait. */
 	if (!l->uring->lost &&
 	    (uring_has_work(l->uring) || ev_is_active(&l->more)))
@@ -113,6 +145,8 @@ int loop_init(struct loop *l, struct uring *u)
 	ev_init(&l->left_out, left_out_cb);
 	l->left_out.repeat = LOG_LIMIT_SECONDS / 2.;
 	log_on_left_out(left_out, l);
+	ev_init(&l->log_retry, log_retry_cb);
+	l->log_retry.repeat = LOG_RETRY_SECONDS;
 	l->ring_io.data = l->before_wait.data = l->more.data = l->quiet.data =
 		l;
 	if (u->event_fd >= 0)
@@ -123,7 +157,9 @@ int loop_init(struct loop *l, struct uring *u)
 
 void loop_run(struct loop *l)
 {
+	log_target_by_loop(true);
 	ev_run(l->ev, 0);
+	log_target_by_loop(false);
 }
 
 void loop_stop(struct loop *l)
@@ -133,11 +169,14 @@ void loop_stop(struct loop *l)
 
 void loop_exit(struct loop *l)
 {
+	while (log_target_flies() && !l->uring->lost)
+		uring_wait(l->uring);
 	ev_io_stop(l->ev, &l->ring_io);
 	ev_prepare_stop(l->ev, &l->before_wait);
 	ev_idle_stop(l->ev, &l->more);
 	ev_timer_stop(l->ev, &l->quiet);
 	ev_timer_stop(l->ev, &l->left_out);
+	ev_timer_stop(l->ev, &l->log_retry);
 	log_on_left_out(NULL, NULL);
 	ev_loop_destroy(l->ev);
 }

@@ -15,6 +15,8 @@ struct loop {
 	ev_idle more; /* active while the ring has work it left undone */
 	ev_timer quiet;
 	ev_timer left_out; /* of the log, to be told */
+	ev_timer log_retry; /* active while its pipe or terminal is full */
+	struct op log_op; /* its lines, on their way to a file */
 	uint64_t turns_seen;
 	struct follow follow; /* told of every request */
 	/* Called when nothing has happened for a while; may be NULL. */

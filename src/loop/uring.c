@@ -48,8 +48,8 @@ static void note_result(struct uring *u, int ret)
 	if (ret >= 0 || ret == -EAGAIN || ret == -EINTR || ret == -EBUSY ||
 	    u->lost)
 		return;
-	log_warnx("io_uring: enter: %s: cannot go on", strerror(-ret));
 	u->lost = true;
+	log_warnx("io_uring: enter: %s: cannot go on", strerror(-ret));
 }
 
 static struct io_uring_sqe *get_sqe(struct uring *u)
@@ -159,6 +159,17 @@ void uring_fallocate(struct uring *u, struct op *op, int slot, int mode,
 void uring_ftruncate(struct uring *u, struct op *op, int slot, uint64_t len)
 {
 	prep_slot(u, op, URING_OP_FTRUNCATE, slot, NULL, 0, len);
+	uring_by_worker(u, op);
+}
+
+void uring_append(struct uring *u, struct op *op, int fd, const void *buf,
+		  uint32_t len)
+{
+	struct io_uring_sqe *sqe;
+
+	sqe = prep(u, op, IORING_OP_WRITE, fd, buf, len, UINT64_MAX);
+	/* To try it at once, without waiting, does wait for a file on FUSE. */
+	sqe->flags |= IOSQE_ASYNC;
 	uring_by_worker(u, op);
 }
 

@@ -96,6 +96,9 @@ void uring_fsync(struct uring *u, struct op *op, int slot, bool datasync);
 void uring_fallocate(struct uring *u, struct op *op, int slot, int mode,
 		     uint64_t offset, uint64_t len);
 void uring_ftruncate(struct uring *u, struct op *op, int slot, uint64_t len);
+/* Behind what @fd, a descriptor, has; at its offset if it does not append. */
+void uring_append(struct uring *u, struct op *op, int fd, const void *buf,
+		  uint32_t len);
 /* Does nothing; completes behind what failed at once before it. */
 void uring_nop(struct uring *u, struct op *op);
 /*

@@ -190,6 +190,60 @@ device() {
 }
 loop_is_free() { [[ -z $(our_loops) ]]; }
 
+# has_line WHAT: the file of --log has such a line, as an object of JSON.
+has_line() { grep -qsE -- "^\{\"time\":\"20[^\"]*Z\",.*\"message\":\"[^\"]*$1" "$2"; }
+
+# --log=FILE in the background: errors at the start are on stderr as well, and
+# SIGHUP opens it anew.
+log_file() {
+	local messages=$dir/messages
+	make_image disk.img 1M
+	"$RAWFUSE" --log="$messages" --log-format=json "$dir/none" "$file" 2>"$dir/err" &&
+		fail "it started"
+	[[ $(<"$dir/err") == "rawfuse: $dir/none: "* ]] || fail "stderr has '$(<"$dir/err")'"
+	has_line "$dir/none: " "$messages" || fail "the log has $(<"$messages")"
+	rm "$messages"
+	(cd "$dir" && "$RAWFUSE" --log=messages --log-format=json --io-uring="$transport" \
+		--pidfile="$dir/bg.pid" "$image" "$file" {machine_lock}<&- 2>"$dir/err") ||
+		fail "it did not start"
+	[[ ! -s $dir/err ]] || fail "stderr has '$(<"$dir/err")'"
+	daemon=$(<"$dir/bg.pid")
+	wait_until "the log tells that it is ready" has_line "$file: ready: serves $image " "$messages"
+	mv "$messages" "$messages.1"
+	truncate -s 2M "$image"
+	kill -HUP "$daemon"
+	wait_until "the new log tells of growth" has_line "the image has grown" "$messages"
+	! has_line "the image has grown" "$messages.1" || fail "the old log has it, too"
+	succeed umount "$file"
+	wait_until "it has ended" is_gone "$daemon"
+	rm "$messages" "$messages.1"
+	make_image disk.img 1M
+	"$RAWFUSE" --log="$dir/no/messages" "$image" "$file" 2>"$dir/err" && fail "it started"
+	[[ $(<"$dir/err") == "rawfuse: --log=$dir/no/messages: No such file or directory" ]] ||
+		fail "stderr has '$(<"$dir/err")'"
+}
+
+# A pipe on stderr that nobody reads any more holds up nothing.
+stuck_pipe() {
+	local n
+	mkfifo "$dir/pipe"
+	exec {pipe}<>"$dir/pipe"
+	"$RAWFUSE" -f --trace=all --io-uring="$transport" --pidfile="$dir/bg.pid" "$image" "$file" \
+		2>"$dir/pipe" {machine_lock}<&- {pipe}<&- &
+	daemon=$!
+	wait_until "it is ready" test -s "$dir/bg.pid"
+	for n in 1 2 3 4; do
+		succeed cmp "$image" "$file"
+		expect 4096 fileop -r -d "$file" pread 0 4096
+		fileop -r -d "$file" pread 0 1048576 >"$dir/out"
+	done
+	for ((n = 0; n < 300; n++)); do stat "$file"; fileop -r -d "$file" pread 0 4096; done >"$dir/out"
+	succeed umount "$file"
+	wait_until "it has ended" is_gone "$daemon"
+	exec {pipe}<&-
+	rm "$dir/pipe"
+}
+
 # Without a manager: in the background SIGHUP does the same and ends nothing.
 quiet() {
 	make_image disk.img 1M
@@ -216,5 +270,7 @@ each_transport not_ours
 each_transport growing
 each_transport device
 each_transport quiet
+each_transport log_file
+each_transport stuck_pipe
 deaf
 finish

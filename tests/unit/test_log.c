@@ -8,6 +8,7 @@
 
 #include "capture.h"
 #include "loop/log.h"
+#include "loop/log_target.h"
 #include "suites.h"
 
 START_TEST(lines)
@@ -53,11 +54,11 @@ START_TEST(keeps_errno_untapped)
 	errno = EXDEV;
 	log_warn("a");
 	ck_assert_int_eq(errno, EXDEV);
-	log_to_syslog(true);
+	log_to_background();
 	errno = EXDEV;
 	log_warn("a test of rawfuse");
 	ck_assert_int_eq(errno, EXDEV);
-	log_to_syslog(false);
+	log_reset();
 	dup2(kept, STDERR_FILENO);
 	close(kept);
 }
@@ -83,6 +84,252 @@ START_TEST(to_stderr)
 	snprintf(want, sizeof(want), "rawfuse: x: %s\n", strerror(EIO));
 	ck_assert_str_eq(buf, want);
 	fclose(tmp);
+}
+END_TEST
+
+static char path[64];
+
+static void log_file_setup(void)
+{
+	log_set_tap(NULL);
+	log_reset();
+	snprintf(path, sizeof(path), "/tmp/rawfuse-unit-log.%ld",
+		 (long)getpid());
+	unlink(path);
+}
+
+static void log_file_teardown(void)
+{
+	log_reset();
+	unlink(path);
+	/* A test renames it. */
+	strcat(path, ".1");
+	unlink(path);
+}
+
+/* What is in the file at @name; "" if there is none. */
+static const char *contents(const char *name)
+{
+	static char text[65536];
+	FILE *f = fopen(name, "r");
+	size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+
+	text[n] = '\0';
+	if (f)
+		fclose(f);
+	return text;
+}
+
+/* The line that a file has, behind its time and process. */
+static const char *after_pid(const char *line)
+{
+	char pid[32];
+	int y, mo, d, h, mi, s, ms, n = 0;
+
+	ck_assert_int_eq(sscanf(line, "%d-%d-%dT%d:%d:%d.%dZ rawfuse%n", &y, &mo,
+				&d, &h, &mi, &s, &ms, &n),
+			 7);
+	ck_assert_int_ge(y, 2024);
+	snprintf(pid, sizeof(pid), "[%ld]: ", (long)getpid());
+	ck_assert_int_eq(strncmp(line + n, pid, strlen(pid)), 0);
+	return line + n + strlen(pid);
+}
+
+/* It is appended to; until the export is ready stderr has it, too. */
+START_TEST(to_file)
+{
+	int kept = dup(STDERR_FILENO);
+	FILE *tmp = tmpfile(), *f = fopen(path, "w");
+	char buf[64] = "";
+
+	fputs("before\n", f);
+	fclose(f);
+	ck_assert_int_eq(log_to(path, LOG_TEXT), 0);
+	dup2(fileno(tmp), STDERR_FILENO);
+	log_warnx("a\tb");
+	log_to_foreground();
+	log_info("c");
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	ck_assert_int_gt(pread(fileno(tmp), buf, sizeof(buf) - 1, 0), 0);
+	ck_assert_str_eq(buf, "rawfuse: a\\x09b\n");
+	fclose(tmp);
+	ck_assert_int_eq(strncmp(contents(path), "before\n", 7), 0);
+	ck_assert_int_eq(strncmp(after_pid(contents(path) + 7), "a\\x09b\n", 7),
+			 0);
+	ck_assert_str_eq(after_pid(strchr(contents(path) + 7, '\n') + 1),
+			 "c\n");
+}
+END_TEST
+
+START_TEST(to_file_as_json)
+{
+	char want[200];
+	const char *line;
+
+	ck_assert_int_eq(log_to(path, LOG_JSON), 0);
+	log_to_background(); /* which changes nothing of what was chosen */
+	log_warnx("a \"name\\\" with\na\tcontrol\x1b and \xff");
+	line = contents(path);
+	ck_assert_int_eq(strncmp(line, "{\"time\":\"20", 11), 0);
+	snprintf(want, sizeof(want),
+		 "Z\",\"level\":\"error\",\"program\":\"rawfuse\",\"pid\":%ld,"
+		 "\"message\":\"a \\\"name\\\\\\\" with\\u000aa\\u0009control"
+		 "\\u001b and \\ufffd\"}\n",
+		 (long)getpid());
+	ck_assert_ptr_nonnull(strchr(line, 'Z'));
+	ck_assert_str_eq(strchr(line, 'Z'), want);
+	log_info("x");
+	ck_assert_ptr_nonnull(strstr(contents(path), "\"level\":\"info\""));
+	log_trace_line("x");
+	ck_assert_ptr_nonnull(strstr(contents(path), "\"level\":\"debug\""));
+}
+END_TEST
+
+/* The longest line there is, of what takes most room: it stays an object. */
+START_TEST(long_json)
+{
+	static char text[5000];
+	const char *line;
+
+	memset(text, 1, sizeof(text) - 1);
+	ck_assert_int_eq(log_to(path, LOG_JSON), 0);
+	log_to_foreground();
+	log_warnx("%s", text);
+	line = contents(path);
+	ck_assert_uint_gt(strlen(line), 6 * 1023);
+	ck_assert_str_eq(line + strlen(line) - 9, "\\u0001\"}\n");
+}
+END_TEST
+
+START_TEST(reopened)
+{
+	char old[80];
+
+	ck_assert_int_eq(log_to(path, LOG_TEXT), 0);
+	log_to_foreground();
+	log_info("one");
+	snprintf(old, sizeof(old), "%s.1", path);
+	ck_assert_int_eq(rename(path, old), 0);
+	log_info("two");
+	log_reopen();
+	log_info("three");
+	ck_assert_str_eq(after_pid(contents(path)), "three\n");
+	ck_assert_ptr_nonnull(strstr(contents(old), "two\n"));
+}
+END_TEST
+
+START_TEST(no_such_target)
+{
+	capture_start();
+	ck_assert_int_eq(log_to("/tmp/rawfuse-unit-none/log", LOG_TEXT),
+			 -ENOENT);
+	ck_assert_uint_eq(
+		capture_count("--log=/tmp/rawfuse-unit-none/log: No such file"),
+		1);
+}
+END_TEST
+
+/* While the loop runs it writes to a file, as much as there is at a time. */
+START_TEST(by_the_loop)
+{
+	const char *bytes;
+	size_t len;
+	int fd;
+
+	ck_assert_int_eq(log_to(path, LOG_TEXT), 0);
+	log_to_foreground();
+	log_target_by_loop(true);
+	ck_assert(!log_target_next(&fd, &bytes, &len));
+	log_info("one");
+	log_info("two");
+	ck_assert_str_eq(contents(path), "");
+	ck_assert(log_target_next(&fd, &bytes, &len));
+	ck_assert(log_target_flies());
+	ck_assert(!log_target_next(&fd, &bytes, &len)); /* one at a time */
+	ck_assert_ptr_nonnull(memmem(bytes, len, "two\n", 4));
+	log_info("three");
+	ck_assert_int_eq(write(fd, bytes, 10), 10);
+	log_target_done(10); /* a part of it */
+	ck_assert(!log_target_flies());
+	ck_assert(log_target_next(&fd, &bytes, &len));
+	ck_assert_ptr_nonnull(memmem(bytes, len, "three\n", 6));
+	ck_assert_int_eq(write(fd, bytes, len), (ssize_t)len);
+	log_info("four");
+	log_target_by_loop(false); /* this one waits for the other */
+	ck_assert_ptr_null(strstr(contents(path), "four"));
+	log_target_done((int)len);
+	ck_assert_ptr_nonnull(strstr(contents(path), "one\n"));
+	ck_assert_ptr_nonnull(strstr(contents(path), "four\n"));
+	ck_assert(!log_target_next(&fd, &bytes, &len));
+	log_target_by_loop(true);
+	log_info("five");
+	ck_assert(log_target_next(&fd, &bytes, &len));
+	log_target_done(-ENOSPC); /* or it would be tried for ever */
+	ck_assert(!log_target_next(&fd, &bytes, &len));
+}
+END_TEST
+
+/* A pipe that nobody reads: nothing waits, and what is lost is told. */
+START_TEST(full_pipe)
+{
+	static char text[1 << 20];
+	int kept = dup(STDERR_FILENO), fds[2], i;
+	size_t used = 0;
+	ssize_t n;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	dup2(fds[1], STDERR_FILENO);
+	for (i = 0; i < 20000; i++)
+		log_info("line %d of a log that nobody reads", i);
+	ck_assert(log_target_stuck());
+	do {
+		n = read(fds[0], text + used, 4096);
+		ck_assert_int_gt(n, 0);
+		used += (size_t)n;
+	} while (log_target_stuck());
+	log_info("more");
+	while (log_target_stuck()) {
+		n = read(fds[0], text + used, 4096);
+		ck_assert_int_gt(n, 0);
+		used += (size_t)n;
+	}
+	close(fds[1]);
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	while ((n = read(fds[0], text + used, sizeof(text) - used)) > 0)
+		used += (size_t)n;
+	close(fds[0]);
+	text[used] = '\0';
+	ck_assert_int_eq(strncmp(text, "rawfuse: line 0 of", 18), 0);
+	ck_assert_ptr_nonnull(strstr(text, " lines of this log are lost here\n"
+					   "rawfuse: more\n"));
+}
+END_TEST
+
+static const struct {
+	long long seconds;
+	const char *text;
+} times[] = {
+	{ 0, "1970-01-01T00:00:00.123Z" },
+	{ 86399, "1970-01-01T23:59:59.123Z" },
+	{ 951782399, "2000-02-28T23:59:59.123Z" },
+	{ 951782400, "2000-02-29T00:00:00.123Z" },
+	{ 951868800, "2000-03-01T00:00:00.123Z" },
+	{ 1709164800, "2024-02-29T00:00:00.123Z" },
+	{ 1735689599, "2024-12-31T23:59:59.123Z" },
+	{ 1796000000, "2026-11-30T00:53:20.123Z" },
+	{ 4107542400, "2100-03-01T00:00:00.123Z" },
+	{ -1, "1969-12-31T23:59:59.123Z" },
+	{ -2203891200, "1900-03-01T00:00:00.123Z" },
+};
+
+START_TEST(times_of_lines)
+{
+	char text[LOG_TIME];
+
+	ck_assert_ptr_eq(log_time(text, times[_i].seconds, 123456789), text);
+	ck_assert_str_eq(text, times[_i].text);
 }
 END_TEST
 
@@ -279,5 +526,16 @@ Suite *suite_log(void)
 	tcase_add_test(tc, traces);
 	tcase_add_test(tc, keeps_errno_untapped);
 	tcase_add_test(tc, to_stderr);
+	tcase_add_test(tc, no_such_target);
+	tcase_add_loop_test(tc, times_of_lines, 0, (int)COUNT(times));
+	tc = tcase_create("targets");
+	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(tc, log_file_setup, log_file_teardown);
+	tcase_add_test(tc, to_file);
+	tcase_add_test(tc, to_file_as_json);
+	tcase_add_test(tc, long_json);
+	tcase_add_test(tc, reopened);
+	tcase_add_test(tc, by_the_loop);
+	tcase_add_test(tc, full_pipe);
 	return s;
 }
