@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # --help=all and the man page name the same options, --help and the page's common
-# options are the same, help fits 80 columns, and the page is sound mdoc.
+# options are the same, help fits 80 columns, and all pages are sound mdoc.
 set -u
 page=$srcdir/man/rawfuse.1
 fail=0

@@ -179,7 +179,9 @@ run_block() {
 	new_srv "$user"
 	start_shell "$user"
 	for line; do
-		if [[ $line == [\$\#]\ * ]]; then
+		if [[ $command == *\\ ]]; then
+			command=${command%\\}$line
+		elif [[ $line == [\$\#]\ * ]]; then
 			[[ -z $command ]] || one "$command"
 			command=${line:2}
 			shown=()
