@@ -572,10 +572,8 @@ int life_run(struct session *s, struct mount *m, const struct options *o,
 		mount_detach(m);
 	pidfile_ending();
 	/* What ends while the image is closed finds nobody here any more. */
-	s->on_ready = s->on_end = s->on_broken = NULL;
-	s->on_past_end = s->on_size = s->on_looked = NULL;
 	s->on_ready = s->on_end = s->on_broken = s->on_unused = NULL;
-	s->on_past_end = s->on_size = NULL;
+	s->on_past_end = s->on_size = s->on_looked = NULL;
 	l.loop->on_lost = l.loop->on_quiet = NULL;
 	return s->failed || s->lost;
 }

@@ -229,7 +229,8 @@ static int mount_by_helper(struct mount *m, const struct mount_options *opt)
 	else
 		log_warnx(
 			"%s: mount: not permitted: it requires root "
-			"(CAP_SYS_ADMIN), or fusermount3 of the package fuse3",
+			"(CAP_SYS_ADMIN), fusermount3 of the package fuse3, or "
+			"a mount that is passed in (rawfuse-mount)",
 			m->path);
 	return m->fd;
 }
