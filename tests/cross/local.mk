@@ -9,6 +9,7 @@ check-cross:
 	@$(AM_TESTS_ENVIRONMENT) exec bash '$(srcdir)/tests/cross/run.sh'
 
 clean-local:
-	rm -rf tests/cross/musl tests/cross/i386 tests/cross/s390x
+	rm -rf tests/cross/musl tests/cross/i386 tests/cross/s390x \
+		tests/cross/arm64 tests/cross/armhf
 
 .PHONY: check-cross

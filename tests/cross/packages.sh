@@ -2,7 +2,8 @@
 # packages of this system's own release; prints the directory. WHAT is
 #	emulator	usr/bin/qemu-MACHINE-static, for user programs
 #	tools-TRIPLE	GCC and the binutils for that machine
-#	i386, s390x	that machine's C library and what rawfuse links
+#	i386, s390x, arm64, armhf	that machine's C library and what rawfuse
+#			links
 #	musl		musl, and in src/ the sources of what rawfuse links
 # Exits 77 and says why where it cannot be had. What is unpacked is used again
 # without a look at the network; remove it for newer ones.
@@ -12,6 +13,8 @@ wanted="packages for $what"
 . "$(dirname "$0")/../vm/apt.sh"
 into=$cache/cross/$what
 
+# One of an earlier time had fewer machines.
+[[ $what != emulator || -e $into/usr/bin/qemu-aarch64-static ]] || rm -rf "$into"
 if [[ -d $into ]]; then
 	printf '%s\n' "$into"
 	exit
@@ -43,7 +46,8 @@ emulator)
 	try unpack qemu-user-static
 	for file in "$work"/root/usr/bin/*; do
 		case ${file##*/} in
-		qemu-i386-static | qemu-s390x-static) ;;
+		qemu-i386-static | qemu-s390x-static | qemu-arm-static | \
+			qemu-aarch64-static) ;;
 		*) rm "$file" ;;
 		esac
 	done
@@ -69,7 +73,7 @@ musl)
 		unavailable "$(grep -m 1 '^E:' "$work/log" ||
 			echo 'the download took too long')"
 	;;
-i386 | s390x)
+i386 | s390x | arm64 | armhf)
 	try use_suite "$codename" "$what"
 	names=$(closure libc6-dev libgcc-s1 libev-dev liburing-dev zlib1g-dev \
 		libzstd-dev check)

@@ -6,9 +6,12 @@
 #	musl	static, with musl; runs as it is
 #	i386	32 bits      } under qemu-user: its kernel is this one, reached
 #	s390x	big endian   } through the emulator's system calls, so no ring
+#	arm64, armhf	} the same; only if CROSS asks for them
 #
 # What make VARIABLE=... sets:
-#	CROSS		of these (all)
+#	CROSS		of these (musl i386 s390x)
+#	CROSS_TESTS	of the tests, version, unit, fail, oracle (all); with none
+#			it is only built
 #	CROSS_LIMIT	seconds for a test (1200)
 #	Q2_SEED, Q2_OPS, Q2_POINTS, Q2_EVERY	as tests/qcow2/README has them
 #
@@ -18,12 +21,13 @@ export LC_ALL=C
 : "${abs_top_builddir:?: run by make check-cross}" "${abs_top_srcdir:?}"
 here=$abs_top_srcdir/tests/cross
 : "${CROSS:=musl i386 s390x}" "${CROSS_LIMIT:=1200}"
+: "${CROSS_TESTS=version unit fail oracle}"
 : "${Q2_OPS:=60}" "${Q2_POINTS:=20}" "${Q2_EVERY:=11}"
 export Q2_OPS Q2_POINTS Q2_EVERY
 # What make and the caller's own build are set to, is not for these.
 unset MAKEFLAGS MFLAGS MAKELEVEL CC CFLAGS CPPFLAGS LDFLAGS LIBS \
 	PKG_CONFIG_PATH
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 built=0
 
 skip() {
 	printf 'SKIP: %s: %s\n' "$machine" "$*"
@@ -58,12 +62,12 @@ prepare_musl() {
 		tail -n 20 "$dir/musl.log"
 		return 1
 	fi
-	host=x86_64-linux-musl run=()
+	host=x86_64-linux-musl run=() strip=(strip)
 	setup=(CC="$prefix/musl-gcc" CPPFLAGS="-I$prefix/include"
 		LDFLAGS=-static PKG_CONFIG_LIBDIR="$prefix/lib/pkgconfig")
 }
 
-# prepare_emulated TRIPLE
+# prepare_emulated TRIPLE MULTIARCH EMULATOR
 prepare_emulated() {
 	local root tools gcc lib
 	need "$machine" || return 1
@@ -71,7 +75,7 @@ prepare_emulated() {
 	need "tools-$1" || return 1
 	tools=$got
 	need emulator || return 1
-	run=("$got/usr/bin/qemu-$machine-static" -L "$root")
+	run=("$got/usr/bin/qemu-$3-static" -L "$root")
 	host=$1
 	gcc=("$tools/usr/bin/$1"-gcc-[0-9]*)
 	lib=("$root/usr/lib/gcc/$1"/*)
@@ -84,8 +88,10 @@ prepare_emulated() {
 		exec ${gcc[0]} --sysroot=$root -B${lib[0]}/ -L${lib[0]} "\$@"
 	END
 	chmod +x "$dir/gcc"
+	strip=(env LD_LIBRARY_PATH="$tools/usr/lib/x86_64-linux-gnu"
+		"$tools/usr/bin/$1-strip")
 	setup=(CC="$dir/gcc" CFLAGS='-g -O1'
-		PKG_CONFIG_LIBDIR="$root/usr/lib/$machine-linux-gnu/pkgconfig"
+		PKG_CONFIG_LIBDIR="$root/usr/lib/$2/pkgconfig"
 		PKG_CONFIG_SYSROOT_DIR="$root")
 }
 
@@ -99,6 +105,9 @@ build() {
 		tail -n 20 "$dir/build.log"
 		return 1
 	fi
+	"${strip[@]}" -o rawfuse.stripped rawfuse &&
+		printf 'SIZE: %s: %s KiB\n' "$machine" \
+			$(($(stat -c %s rawfuse.stripped) / 1024))
 	# The scripts of tests/qcow2 call these; see README on what is not
 	# emulated.
 	mkdir "$dir/bin"
@@ -119,6 +128,7 @@ build() {
 try() {
 	local name=$1 log=$dir/$1.log rc said start=$SECONDS
 	shift
+	[[ " $CROSS_TESTS " == *" $name "* ]] || return
 	timeout -k 10 "$CROSS_LIMIT" "$@" >"$log" 2>&1
 	rc=$?
 	said=$(grep -E 'Checks:| passed, |^SKIP: ' "$log" | tail -n 1)
@@ -161,11 +171,13 @@ for machine in $CROSS; do
 	fi
 	case $machine in
 	musl) prepare_musl ;;
-	i386) prepare_emulated i686-linux-gnu ;;
-	s390x) prepare_emulated s390x-linux-gnu ;;
-	*) fail 'none of musl, i386, s390x' && false ;;
-	esac && build && test_it
+	i386) prepare_emulated i686-linux-gnu i386-linux-gnu i386 ;;
+	s390x) prepare_emulated s390x-linux-gnu s390x-linux-gnu s390x ;;
+	arm64) prepare_emulated aarch64-linux-gnu aarch64-linux-gnu aarch64 ;;
+	armhf) prepare_emulated arm-linux-gnueabihf arm-linux-gnueabihf arm ;;
+	*) fail 'none of musl, i386, s390x, arm64, armhf' && false ;;
+	esac && build && ((++built)) && test_it
 done
 printf '%s passed, %s failed, %s skipped\n' $passed $failed $skipped
 ((failed == 0)) || exit 1
-((passed > 0)) || exit 77
+((passed > 0 || built > 0)) || exit 77

@@ -1,7 +1,7 @@
 # rawfuse as the only program of a container, as PID 1, with a root that cannot be
 # written, in 16 MiB: by podman, with the right to mount under its usual seccomp
-# profile and under that of contrib/container, without that right, and in a user
-# namespace. Where podman cannot run: namespaces alone.
+# profile and under that of contrib/container, without that right, with the mount
+# passed in, and in a user namespace. Where podman cannot run: namespaces alone.
 #
 # CONTAINER_RAWFUSE is the program (that of this build, with its libraries; or a
 # static one, which contrib/container/build.sh makes).
@@ -145,6 +145,34 @@ without_right() {
 	ended 1
 }
 
+# A process outside mounts, and passes the descriptor on by a socket: the
+# container has no capability, no device, no root, and no way to gain any.
+passed_in() {
+	local half
+	chown -R 65534:65534 "$vol"
+	"$abs_top_builddir/contrib/rawfuse-mount" -u 65534:65534 \
+		-o allow_other -s "$vol/sock" "$file" >"$dir/half.log" 2>&1 \
+		{machine_lock}<&- &
+	half=$!
+	wait_until 'the socket is there' test -S "$vol/sock"
+	start --cap-drop ALL --user 65534:65534 --memory 16m \
+		--security-opt no-new-privileges -- \
+		--fuse-socket=/disk/sock /disk/disk.img ||
+		fail "podman: $(<"$dir/start.out")"
+	wait_until 'the container is ready' is_ready_or_ended
+	is_ready || fail "it has ended: $(logs) $(<"$dir/half.log")"
+	grep -qE '^Cap(Prm|Eff|Bnd):.*[1-9a-f]' "/proc/$(pid_of)/status" &&
+		fail 'it has a capability'
+	use_file
+	"${podman[@]}" stop -t 60 "$name" >/dev/null || fail 'podman stop'
+	ended 0
+	cmp -n $((20 << 20)) "$dir/data" "$vol/disk.img" || fail 'data is lost'
+	kill "$half"
+	wait "$half" || fail "rawfuse-mount: $(<"$dir/half.log")"
+	! is_mounted "$file" || fail 'the mount is left'
+	chown -R 0:0 "$vol"
+}
+
 # A user without any right, in a user namespace of its own: the file is there
 # for what runs in the same mount namespace. Most systems let everybody open
 # /dev/fuse.
@@ -211,6 +239,7 @@ if find_podman; then
 		skip_part "a profile: $(<"$dir/err")"
 	fi
 	without_right
+	passed_in
 else
 	podman=()
 	skip_part "podman: $(tail -n 1 "$dir/podman.out" 2>/dev/null ||

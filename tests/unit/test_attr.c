@@ -219,7 +219,7 @@ START_TEST(all_or_nothing)
 }
 END_TEST
 
-START_TEST(utimes)
+START_TEST(sets_times)
 {
 	struct fuse_setattr_in in = { .valid = FATTR_ATIME | FATTR_MTIME,
 				      .atime = 11,
@@ -635,7 +635,7 @@ Suite *suite_attr(void)
 	tcase_add_loop_test(tc, chmods_read_only, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, chowns, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, all_or_nothing, 0, FAKE_WAYS);
-	tcase_add_loop_test(tc, utimes, 0, FAKE_WAYS);
+	tcase_add_loop_test(tc, sets_times, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, write_ends_mtime, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, truncates, 0, FAKE_WAYS);
 	tcase_add_loop_test(tc, o_trunc, 0, FAKE_WAYS);
