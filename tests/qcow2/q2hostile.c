@@ -204,8 +204,8 @@ static void fence_collisions(void)
 	struct block file = { .size = 1ULL << 40 };
 	struct qcow2 q = { .b = &own,
 			   .file = &file,
-			   .cluster_bits = 9,
-			   .cluster_size = 512,
+			   .geo.cluster_bits = 9,
+			   .geo.cluster_size = 512,
 			   .l1_offset = 512,
 			   .l1_size = TABLES,
 			   .reftable_offset = 1ULL << 30,

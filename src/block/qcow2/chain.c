@@ -96,15 +96,15 @@ static int read_name(struct qcow2 *q, const char *what, uint64_t offset,
 
 static int read_extensions(struct qcow2 *q)
 {
-	uint64_t at = q->version == 2 ? QCOW2_H_V2_LENGTH :
+	uint64_t at = q->geo.version == 2 ? QCOW2_H_V2_LENGTH :
 					qcow2_get32(q, QCOW2_H_LENGTH);
 	uint64_t end = qcow2_get64(q, QCOW2_H_BACKING_OFFSET);
 	char **name;
 	uint32_t head[2];
 	int ret = 0;
 
-	if (!end || end > q->cluster_size)
-		end = q->cluster_size;
+	if (!end || end > q->geo.cluster_size)
+		end = q->geo.cluster_size;
 	end = qcow2_min(end, q->file->size);
 	while (!ret && at + sizeof(head) <= end) {
 		ret = block_pread(q->file, head, sizeof(head), at);
@@ -206,7 +206,7 @@ static int open_data(struct qcow2 *q)
 	char *name = q->data_path;
 	int ret;
 
-	if (!q->data_file)
+	if (!q->geo.data_file)
 		return 0;
 	q->data = NULL;
 	if (!name) {
@@ -314,7 +314,7 @@ static int open_backing(struct qcow2 *q)
 	if (ret)
 		return ret;
 	name = q->backing_path;
-	if (q->data_raw) {
+	if (q->geo.data_raw) {
 		log_warnx("%s: qcow2: it has a backing file and a raw data file"
 			  " (autoclear bit 1); these exclude one another",
 			  opt->path);

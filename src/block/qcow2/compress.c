@@ -55,7 +55,7 @@ static int inflate_cluster(struct qcow2 *q, uint64_t length)
 	z->next_in = q->unpack_in;
 	z->avail_in = (uInt)length;
 	z->next_out = q->unpack_out;
-	z->avail_out = q->cluster_size;
+	z->avail_out = q->geo.cluster_size;
 	ret = inflate(z, Z_FINISH);
 	/* Z_BUF_ERROR: the stream's end marker did not fit; data is there. */
 	if ((ret == Z_STREAM_END || ret == Z_BUF_ERROR) && !z->avail_out)
@@ -76,7 +76,7 @@ static ZSTD_DCtx *get_zstd(struct qcow2 *q)
 {
 	unsigned int log = WINDOW_LOG;
 
-	while (log > q->cluster_bits && 1ULL << log > qcow2_memory_left(q))
+	while (log > q->geo.cluster_bits && 1ULL << log > qcow2_memory_left(q))
 		log--;
 	if (!q->unpack_state)
 		q->unpack_state = ZSTD_createDCtx();
@@ -92,7 +92,7 @@ static int zstd_cluster(struct qcow2 *q, uint64_t length)
 {
 	ZSTD_DCtx *ctx = get_zstd(q);
 	ZSTD_inBuffer in = { q->unpack_in, length, 0 };
-	ZSTD_outBuffer out = { q->unpack_out, q->cluster_size, 0 };
+	ZSTD_outBuffer out = { q->unpack_out, q->geo.cluster_size, 0 };
 	size_t ret = 1;
 
 	if (!ctx)
@@ -124,7 +124,7 @@ static int zstd_cluster(struct qcow2 *q, uint64_t length)
 int qcow2_unpack_check(struct qcow2 *q)
 {
 #ifndef HAVE_ZSTD
-	if (q->compression == 1)
+	if (q->geo.compression == 1)
 		return qcow2_bad_field(q, "compression_type", 1,
 				       "this rawfuse was built without zstd");
 #endif
@@ -135,11 +135,11 @@ int qcow2_unpack_check(struct qcow2 *q)
 void qcow2_unpack_free(struct qcow2 *q)
 {
 #ifdef HAVE_ZSTD
-	if (q->compression)
+	if (q->geo.compression)
 		ZSTD_freeDCtx(q->unpack_state);
 #endif
 #ifdef HAVE_ZLIB
-	if (!q->compression && q->unpack_state) {
+	if (!q->geo.compression && q->unpack_state) {
 		inflateEnd(q->unpack_state);
 		free(q->unpack_state);
 	}
@@ -182,7 +182,7 @@ static void packed_read(struct qcow2_job *job)
 	if (!ret && length < job->child.length &&
 	    job->child.offset + length < q->file->size)
 		ret = -EIO;
-	if (!ret && q->compression)
+	if (!ret && q->geo.compression)
 		ret = zstd_cluster(q, length);
 	else if (!ret)
 		ret = inflate_cluster(q, length);
@@ -200,14 +200,14 @@ int qcow2_unpack(struct qcow2_task *t, uint64_t desc)
 		return 0;
 	if (!q->unpack_in)
 		q->unpack_in = aligned_alloc(4096, qcow2_round_up(
-			2ull * q->cluster_size + QCOW2_SECTOR, 4096));
+			2ull * q->geo.cluster_size + QCOW2_SECTOR, 4096));
 	if (!q->unpack_out)
 		q->unpack_out = aligned_alloc(4096, qcow2_round_up(
-			q->cluster_size, 4096));
+			q->geo.cluster_size, 4096));
 	if (!q->unpack_in || !q->unpack_out)
 		return -ENOMEM;
-	qcow2_packed_range(q, desc, &offset, &length);
-	if (offset < q->cluster_size || offset >= q->file->size)
+	qcow2_packed_range(&q->geo, desc, &offset, &length);
+	if (offset < q->geo.cluster_size || offset >= q->file->size)
 		return qcow2_damaged(q, false,
 				     "a compressed cluster outside of "
 				     "the file",

@@ -64,11 +64,11 @@ static struct qcow2_l2e changed(const struct qcow2_task *t,
 				unsigned int lo, unsigned int hi)
 {
 	const struct qcow2 *q = t->job.q;
-	bool whole = lo == 0 && hi + 1 == q->subs;
+	bool whole = lo == 0 && hi + 1 == q->geo.subs;
 	bool below = qcow2_backing_left(q, guest) && !t->z.cut;
 	uint64_t mask = sub_mask(lo, hi);
 	bool own = e.desc & QCOW2_COPIED && !(e.desc & QCOW2_COMPRESSED);
-	bool flags = q->version >= 3;
+	bool flags = q->geo.version >= 3;
 
 	if (whole && (t->z.type == BLOCK_DISCARD || !own || !flags)) {
 		bool zero = e.bitmap == mask << 32;
@@ -110,7 +110,7 @@ static int is_needed(struct qcow2_task *t, uint64_t guest, uint64_t count,
 		ret = qcow2_l2_check(q, &e, guest, true);
 		new = changed(t, e, guest, lo, hi);
 		*needed = new.desc != e.desc || new.bitmap != e.bitmap;
-		guest += q->cluster_size;
+		guest += q->geo.cluster_size;
 	}
 	return ret;
 }
@@ -132,7 +132,7 @@ static int change_entries(struct qcow2_task *t, uint64_t guest, uint64_t count,
 					       qcow2_slice_offset(q, table,
 								  guest),
 					       &t->job, &s);
-	for (n = 0; !ret && n < count; n++, guest += q->cluster_size) {
+	for (n = 0; !ret && n < count; n++, guest += q->geo.cluster_size) {
 		struct qcow2_l2e e = qcow2_l2_get(q, s, i + (unsigned int)n);
 		struct qcow2_l2e new;
 
@@ -143,7 +143,7 @@ static int change_entries(struct qcow2_task *t, uint64_t guest, uint64_t count,
 		if (new.desc == e.desc && new.bitmap == e.bitmap)
 			continue;
 		t->z.changed = true;
-		if (guest + q->cluster_size > q->clean_to)
+		if (guest + q->geo.cluster_size > q->clean_to)
 			q->tail_dirty = true;
 		qcow2_l2_put(q, s, i + (unsigned int)n, new);
 		if (new.desc != e.desc)
@@ -163,16 +163,16 @@ static int change(struct qcow2_task *t, uint64_t count, unsigned int lo,
 
 	count = qcow2_min(count, qcow2_slice_entries(q) - i);
 	count = qcow2_min(count, QCOW2_STEP);
-	ret = qcow2_lock_check(t, guest >> q->cluster_bits, count);
+	ret = qcow2_lock_check(t, guest >> q->geo.cluster_bits, count);
 	if (!ret)
 		ret = is_needed(t, guest, count, lo, hi, &needed);
 	if (!ret && needed)
 		ret = change_entries(t, guest, count, lo, hi);
 	if (ret)
 		return ret;
-	guest += count << q->cluster_bits;
-	if (hi + 1 < q->subs)
-		guest -= q->cluster_size - ((uint64_t)(hi + 1) << q->sub_bits);
+	guest += count << q->geo.cluster_bits;
+	if (hi + 1 < q->geo.subs)
+		guest -= q->geo.cluster_size - ((uint64_t)(hi + 1) << q->geo.sub_bits);
 	t->z.pos = guest;
 	return 0;
 }
@@ -182,11 +182,11 @@ static int change_subs(struct qcow2_task *t, uint64_t end)
 {
 	struct qcow2 *q = t->job.q;
 	uint64_t in = qcow2_in_cluster(q, t->z.pos);
-	uint64_t to = qcow2_min(end, t->z.pos - in + q->cluster_size);
+	uint64_t to = qcow2_min(end, t->z.pos - in + q->geo.cluster_size);
 	struct qcow2_map map;
 	int ret;
 
-	to &= ~((1ULL << q->sub_bits) - 1);
+	to &= ~((1ULL << q->geo.sub_bits) - 1);
 	ret = qcow2_lookup(q, &t->job, t->z.pos, to - t->z.pos, true, &map);
 	if (ret)
 		return ret;
@@ -198,14 +198,14 @@ static int change_subs(struct qcow2_task *t, uint64_t end)
 		t->z.pos += map.length;
 		return 0;
 	}
-	return change(t, 1, (unsigned int)(in >> q->sub_bits),
-		      (unsigned int)((in + to - t->z.pos - 1) >> q->sub_bits));
+	return change(t, 1, (unsigned int)(in >> q->geo.sub_bits),
+		      (unsigned int)((in + to - t->z.pos - 1) >> q->geo.sub_bits));
 }
 
 static int zero_some(struct qcow2_task *t)
 {
 	struct qcow2 *q = t->job.q;
-	uint64_t unit = 1ULL << q->sub_bits, table, in, left;
+	uint64_t unit = 1ULL << q->geo.sub_bits, table, in, left;
 	uint64_t end = t->z.end;
 	bool below = qcow2_backing_left(q, t->z.pos), copied;
 	int ret;
@@ -227,16 +227,16 @@ static int zero_some(struct qcow2_task *t)
 	 */
 	left = end - t->z.pos;
 	if (end >= q->end)
-		end = qcow2_round_up(end, q->cluster_size);
+		end = qcow2_round_up(end, q->geo.cluster_size);
 	in = t->z.pos & (unit - 1);
 	if (in || end - t->z.pos < unit)
 		return zero_by_hand(t, qcow2_min(left, unit - in));
-	if (q->data_raw || (q->version < 3 && below && !t->z.cut))
+	if (q->geo.data_raw || (q->geo.version < 3 && below && !t->z.cut))
 		return zero_by_hand(t, qcow2_min(left, qcow2_table_left(
 							       q, t->z.pos)));
-	if (qcow2_in_cluster(q, t->z.pos) || end - t->z.pos < q->cluster_size)
+	if (qcow2_in_cluster(q, t->z.pos) || end - t->z.pos < q->geo.cluster_size)
 		return change_subs(t, end);
-	return change(t, (end - t->z.pos) >> q->cluster_bits, 0, q->subs - 1);
+	return change(t, (end - t->z.pos) >> q->geo.cluster_bits, 0, q->geo.subs - 1);
 }
 
 static void zero_step(struct qcow2_job *job)

@@ -42,7 +42,7 @@ static uint64_t place_of(const struct qcow2 *q, uint32_t slot)
 
 static uint64_t first_slot(const struct qcow2 *q, uint64_t host)
 {
-	uint64_t n = ((host >> q->cluster_bits) ^ q->fence.key[0]) *
+	uint64_t n = ((host >> q->geo.cluster_bits) ^ q->fence.key[0]) *
 		     0x9e3779b97f4a7c15ULL;
 
 	n = (n ^ n >> 32) * (q->fence.key[1] | 1);
@@ -180,7 +180,7 @@ static bool in_inactive_l1(const struct qcow2 *q, uint64_t host,
 static const char *find_fixed(const struct qcow2 *q, uint64_t host,
 			      uint64_t length)
 {
-	if (host < q->cluster_size)
+	if (host < q->geo.cluster_size)
 		return "the header's cluster";
 	if (overlaps(host, length, q->l1_offset, (uint64_t)q->l1_size * 8))
 		return "the L1 table";
@@ -198,7 +198,7 @@ int qcow2_fence_check(struct qcow2 *q, uint64_t host, uint64_t length)
 	uint64_t at = host - qcow2_in_cluster(q, host);
 	const char *what = find_fixed(q, host, length);
 
-	for (; !what && at < host + length; at += q->cluster_size)
+	for (; !what && at < host + length; at += q->geo.cluster_size)
 		what = find_table(q, at);
 	if (!what)
 		return 0;
@@ -232,7 +232,7 @@ static int check_all(struct qcow2 *q, const char *name, const uint64_t *table,
 		host = be64toh(table[i]) & mask;
 		if (!host)
 			continue;
-		what = find_fixed(q, host, q->cluster_size);
+		what = find_fixed(q, host, q->geo.cluster_size);
 		if (!what && host >= q->file->size)
 			what = outside;
 		if (!what && qcow2_in_cluster(q, host))

@@ -50,8 +50,8 @@ int qcow2_free_room(struct qcow2 *q, struct qcow2_job *job)
 static void add(struct qcow2 *q, uint64_t host, uint64_t length, bool data)
 {
 	struct qcow2_frees *f = &q->frees;
-	uint64_t first = host >> q->cluster_bits;
-	uint64_t last = (host + length - 1) >> q->cluster_bits;
+	uint64_t first = host >> q->geo.cluster_bits;
+	uint64_t last = (host + length - 1) >> q->geo.cluster_bits;
 	struct qcow2_extent *e = f->count ? &f->list[f->count - 1] : NULL;
 
 	if (e && e->data == data && e->first + e->count == first)
@@ -72,15 +72,15 @@ void qcow2_free_later(struct qcow2 *q, uint64_t host, uint64_t length)
 
 void qcow2_free_entry(struct qcow2 *q, const struct qcow2_l2e *e)
 {
-	uint64_t offset = e->desc & QCOW2_OFFSET, length = q->cluster_size;
+	uint64_t offset = e->desc & QCOW2_OFFSET, length = q->geo.cluster_size;
 
-	if (q->data_file) {
-		if (!q->data_raw && e->desc & (QCOW2_OFFSET | QCOW2_COPIED))
+	if (q->geo.data_file) {
+		if (!q->geo.data_raw && e->desc & (QCOW2_OFFSET | QCOW2_COPIED))
 			add(q, offset, length, true);
 		return;
 	}
 	if (e->desc & QCOW2_COMPRESSED)
-		qcow2_packed_range(q, e->desc, &offset, &length);
+		qcow2_packed_range(&q->geo, e->desc, &offset, &length);
 	if (offset)
 		qcow2_free_later(q, offset, length);
 }
@@ -131,20 +131,20 @@ static int lower_some(struct qcow2 *q, uint64_t end, uint64_t want,
 	ret = qcow2_refcount_slice(q, &fr->job, end - 1, &s, &i);
 	if (ret == QCOW2_WAIT)
 		return ret;
-	count = ret ? 0 : qcow2_refcount_get(q, s->data, i);
+	count = ret ? 0 : qcow2_refcount_get(&q->geo, s->data, i);
 	if (!count && (!ret || ret == -ENOENT))
 		return qcow2_set_corrupt(q, "refcount 0 of a cluster that was "
 					    "in use", (end - 1) <<
-					 q->cluster_bits);
+					 q->geo.cluster_bits);
 	if (ret)
 		return ret;
 	for (n = 1; n < want && n <= i; n++)
-		if (qcow2_refcount_get(q, s->data, i - n) != count)
+		if (qcow2_refcount_get(&q->geo, s->data, i - n) != count)
 			break;
 	/* The entry of a damaged image may have pointed to a table. */
 	if (count == 1) {
-		ret = qcow2_fence_check(q, (end - n) << q->cluster_bits,
-					(uint64_t)n << q->cluster_bits);
+		ret = qcow2_fence_check(q, (end - n) << q->geo.cluster_bits,
+					(uint64_t)n << q->geo.cluster_bits);
 		if (ret)
 			return ret;
 	}
@@ -152,13 +152,13 @@ static int lower_some(struct qcow2 *q, uint64_t end, uint64_t want,
 		fr->punched = end;
 		fr->job.step = punched;
 		qcow2_child(&fr->job, q->file, BLOCK_DISCARD, NULL,
-			    (uint64_t)n << q->cluster_bits,
-			    (end - n) << q->cluster_bits);
+			    (uint64_t)n << q->geo.cluster_bits,
+			    (end - n) << q->geo.cluster_bits);
 		return QCOW2_WAIT;
 	}
 	*done = n;
 	while (n--)
-		qcow2_refcount_put(q, s->data, i - n, count - 1);
+		qcow2_refcount_put(&q->geo, s->data, i - n, count - 1);
 	qcow2_slice_dirty(s);
 	if (count == 1 && end - *done < q->free_cursor)
 		q->free_cursor = end - *done;
@@ -195,7 +195,7 @@ static void data_punched(struct qcow2_job *job)
 static uint64_t lock_before(struct qcow2 *q, uint64_t end, uint64_t want)
 {
 	struct qcow2_freer *fr = &q->freer;
-	uint64_t n = qcow2_slice_index(q, (end - 1) << q->cluster_bits) + 1;
+	uint64_t n = qcow2_slice_index(q, (end - 1) << q->geo.cluster_bits) + 1;
 
 	n = qcow2_min(n, want);
 	if (qcow2_is_locked(q, end - n, n))
@@ -212,7 +212,7 @@ static uint64_t lock_before(struct qcow2 *q, uint64_t end, uint64_t want)
 static uint64_t alike(const struct qcow2 *q, const struct qcow2_slice *s,
 		      uint64_t end, uint64_t max, bool *used)
 {
-	unsigned int i = qcow2_slice_index(q, (end - 1) << q->cluster_bits);
+	unsigned int i = qcow2_slice_index(q, (end - 1) << q->geo.cluster_bits);
 	uint64_t n;
 
 	for (n = 0; n < max; n++, i--) {
@@ -231,7 +231,7 @@ static int punch_data(struct qcow2 *q, uint64_t end, uint64_t want,
 		      uint64_t *done)
 {
 	struct qcow2_freer *fr = &q->freer;
-	uint64_t guest = (end - 1) << q->cluster_bits, table;
+	uint64_t guest = (end - 1) << q->geo.cluster_bits, table;
 	bool copied, used = false;
 	struct qcow2_slice *s;
 	int ret;
@@ -257,8 +257,8 @@ static int punch_data(struct qcow2 *q, uint64_t end, uint64_t want,
 	}
 	fr->job.step = data_punched;
 	qcow2_child(&fr->job, q->data, BLOCK_DISCARD, NULL,
-		    fr->count << q->cluster_bits,
-		    (end - fr->count) << q->cluster_bits);
+		    fr->count << q->geo.cluster_bits,
+		    (end - fr->count) << q->geo.cluster_bits);
 	return QCOW2_WAIT;
 }
 

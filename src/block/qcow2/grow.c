@@ -40,12 +40,12 @@ void qcow2_store_end(struct qcow2 *q, uint64_t end)
 
 bool qcow2_data_follows(const struct qcow2 *q)
 {
-	return q->data_raw && q->data->opt.growable;
+	return q->geo.data_raw && q->data->opt.growable;
 }
 
 static uint64_t l1_need(const struct qcow2 *q, uint64_t end)
 {
-	unsigned int bits = q->cluster_bits + q->l2_bits;
+	unsigned int bits = q->geo.cluster_bits + q->geo.l2_bits;
 
 	return (end >> bits) + !!(end & ((1ULL << bits) - 1));
 }
@@ -58,7 +58,7 @@ static void end_grow(struct qcow2 *q, int error)
 	g->l1 = NULL;
 	if (g->l1_host && error)
 		qcow2_free_later(q, g->l1_host,
-				 g->l1_clusters << q->cluster_bits);
+				 g->l1_clusters << q->geo.cluster_bits);
 	g->l1_host = 0;
 	if (g->has_tables) {
 		g->has_tables = false;
@@ -138,14 +138,14 @@ static void write_l1(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
 	struct qcow2_grower *g = &q->grower;
-	uint64_t bytes = g->l1_clusters << q->cluster_bits;
+	uint64_t bytes = g->l1_clusters << q->geo.cluster_bits;
 
-	g->l1 = aligned_alloc(4096, qcow2_round_up(bytes + 512, 4096));
+	g->l1 = aligned_alloc(4096, qcow2_table_memory(bytes));
 	if (!g->l1 || qcow2_fence_room(q, g->l1_size, q->reftable_size)) {
 		end_grow(q, -ENOMEM);
 		return;
 	}
-	memset(g->l1, 0, qcow2_round_up(bytes + 512, 4096));
+	memset(g->l1, 0, qcow2_table_memory(bytes));
 	memcpy(g->l1, q->l1, (size_t)q->l1_size * 8);
 	job->step = l1_written;
 	qcow2_child(job, q->file, BLOCK_WRITE, g->l1, bytes, g->l1_host);
@@ -208,14 +208,14 @@ static void clean(struct qcow2 *q)
 {
 	struct qcow2_grower *g = &q->grower;
 	struct qcow2_task *t = &g->task;
-	unsigned int bits = q->cluster_bits + q->l2_bits;
-	uint64_t to = qcow2_round_up(g->end, q->cluster_size);
+	unsigned int bits = q->geo.cluster_bits + q->geo.l2_bits;
+	uint64_t to = qcow2_round_up(g->end, q->geo.cluster_size);
 
 	if (to <= q->clean_to) {
 		end_grow(q, 0);
 		return;
 	}
-	to = qcow2_min(to + ((uint64_t)AHEAD << q->cluster_bits),
+	to = qcow2_min(to + ((uint64_t)AHEAD << q->geo.cluster_bits),
 		       (uint64_t)q->l1_size << bits);
 	t->z.type = BLOCK_DISCARD;
 	t->z.cut = false;
@@ -274,12 +274,12 @@ static void grow_step(struct qcow2_job *job)
 		return;
 	}
 	if (need > QCOW2_MAX_L1 / 8 ||
-	    g->end > (uint64_t)INT64_MAX - q->cluster_size) {
+	    g->end > (uint64_t)INT64_MAX - q->geo.cluster_size) {
 		end_grow(q, -EFBIG);
 		return;
 	}
 	/* Whole clusters, and half as much again if it grows by writing. */
-	entries = q->cluster_size / 8;
+	entries = q->geo.cluster_size / 8;
 	need += q->b->opt.growable ? need / 2 : 0;
 	need = qcow2_min(qcow2_round_up(need, entries), QCOW2_MAX_L1 / 8);
 	g->l1_clusters = (need + entries - 1) / entries;
@@ -298,7 +298,7 @@ int qcow2_grow(struct qcow2_task *t, uint64_t end)
 		return 0;
 	if (q->corrupt)
 		return -EIO;
-	if (q->version < 3 && q->snapshots) {
+	if (q->geo.version < 3 && q->snapshots) {
 		log_limited("%s: qcow2: a version 2 image with snapshots keeps "
 			  "its size; 'qemu-img amend -o compat=1.1' makes it "
 			  "version 3",
@@ -357,8 +357,8 @@ static void size_stored(struct qcow2_job *job)
 		return;
 	}
 	t->z.type = BLOCK_DISCARD;
-	t->z.pos = qcow2_round_up(size, q->cluster_size);
-	t->z.end = qcow2_round_up(t->pos, q->cluster_size);
+	t->z.pos = qcow2_round_up(size, q->geo.cluster_size);
+	t->z.end = qcow2_round_up(t->pos, q->geo.cluster_size);
 	t->z.cut = true;
 	t->z.done = tail_gone;
 	qcow2_zero(t);
@@ -395,7 +395,7 @@ static void truncate_step(struct qcow2_job *job)
 	uint64_t size = t->req->length;
 	int ret = job->error;
 
-	if (!ret && size < q->end && q->version < 3 && q->snapshots)
+	if (!ret && size < q->end && q->geo.version < 3 && q->snapshots)
 		ret = -EOPNOTSUPP;
 	if (!ret)
 		ret = qcow2_grow(t, size);

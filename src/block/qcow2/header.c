@@ -16,42 +16,24 @@
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
 
-static uint32_t load32(const uint8_t *at)
-{
-	uint32_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return be32toh(n);
-}
-
-static uint64_t load64(const uint8_t *at)
-{
-	uint64_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return be64toh(n);
-}
-
 uint32_t qcow2_get32(const struct qcow2 *q, enum qcow2_field field)
 {
-	return load32(q->header + field);
+	return qcow2_load32(q->header + field);
 }
 
 uint64_t qcow2_get64(const struct qcow2 *q, enum qcow2_field field)
 {
-	return load64(q->header + field);
+	return qcow2_load64(q->header + field);
 }
 
 void qcow2_put32(struct qcow2 *q, enum qcow2_field field, uint32_t value)
 {
-	value = htobe32(value);
-	memcpy(q->header + field, &value, sizeof(value));
+	qcow2_store32(q->header + field, value);
 }
 
 void qcow2_put64(struct qcow2 *q, enum qcow2_field field, uint64_t value)
 {
-	value = htobe64(value);
-	memcpy(q->header + field, &value, sizeof(value));
+	qcow2_store64(q->header + field, value);
 }
 
 int qcow2_bad_field(const struct qcow2 *q, const char *field, uint64_t value,
@@ -85,7 +67,7 @@ int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset)
 		  "written; see 'qemu-img check'",
 		  q->b->opt.path, what, offset);
 	q->corrupt = true;
-	if (q->version >= 3) {
+	if (q->geo.version >= 3) {
 		qcow2_put64(q, QCOW2_H_INCOMPAT,
 			    qcow2_get64(q, QCOW2_H_INCOMPAT) |
 				    QCOW2_INCOMPAT_CORRUPT);
@@ -137,32 +119,32 @@ static int check_version(struct qcow2 *q)
 {
 	uint32_t length, bits = qcow2_get32(q, QCOW2_H_CLUSTER_BITS);
 
-	q->version = qcow2_get32(q, QCOW2_H_VERSION);
-	if (q->version != 2 && q->version != 3)
-		return qcow2_bad_field(q, "version", q->version,
+	q->geo.version = qcow2_get32(q, QCOW2_H_VERSION);
+	if (q->geo.version != 2 && q->geo.version != 3)
+		return qcow2_bad_field(q, "version", q->geo.version,
 				       "only 2 and 3 are known");
 	if (bits < 9 || bits > 21)
 		return qcow2_bad_field(q, "cluster_bits", bits,
 				       "it must be 9 to 21");
-	q->cluster_bits = bits;
-	q->cluster_size = 1u << bits;
-	q->refcount_order = 4;
-	if (q->version == 2)
+	q->geo.cluster_bits = bits;
+	q->geo.cluster_size = 1u << bits;
+	q->geo.refcount_order = 4;
+	if (q->geo.version == 2)
 		return 0;
 	length = qcow2_get32(q, QCOW2_H_LENGTH);
 	if (length < QCOW2_H_V3_LENGTH || length % 8 ||
-	    length > q->cluster_size)
+	    length > q->geo.cluster_size)
 		return qcow2_bad_field(q, "header_length", length,
 				       "it must be a multiple of 8, from 104 "
 				       "to the cluster size");
-	q->refcount_order = qcow2_get32(q, QCOW2_H_REFCOUNT_ORDER);
-	if (q->refcount_order > 6)
-		return qcow2_bad_field(q, "refcount_order", q->refcount_order,
+	q->geo.refcount_order = qcow2_get32(q, QCOW2_H_REFCOUNT_ORDER);
+	if (q->geo.refcount_order > 6)
+		return qcow2_bad_field(q, "refcount_order", q->geo.refcount_order,
 				       "it must be 0 to 6");
 	q->incompatible = qcow2_get64(q, QCOW2_H_INCOMPAT);
 	q->autoclear = qcow2_get64(q, QCOW2_H_AUTOCLEAR);
 	if (length > QCOW2_H_COMPRESSION)
-		q->compression = q->header[QCOW2_H_COMPRESSION];
+		q->geo.compression = q->header[QCOW2_H_COMPRESSION];
 	return 0;
 }
 
@@ -180,15 +162,15 @@ static int check_features(struct qcow2 *q)
 				       qcow2_get32(q, QCOW2_H_CRYPT),
 				       "encryption is not supported; convert it"
 				       " with 'qemu-img convert'");
-	if (other != (q->compression != 0) || q->compression > 1)
-		return qcow2_bad_field(q, "compression_type", q->compression,
+	if (other != (q->geo.compression != 0) || q->geo.compression > 1)
+		return qcow2_bad_field(q, "compression_type", q->geo.compression,
 				       "it must be 0 (zlib), or 1 (zstd) with "
 				       "the incompatible bit 3");
-	q->extended = q->incompatible & QCOW2_INCOMPAT_EXTENDED_L2;
-	q->data_file = q->incompatible & QCOW2_INCOMPAT_DATA_FILE;
-	q->data_raw = q->data_file && q->autoclear & QCOW2_AUTOCLEAR_DATA_RAW;
-	if (q->extended && q->cluster_bits < 14)
-		return qcow2_bad_field(q, "cluster_bits", q->cluster_bits,
+	q->geo.extended = q->incompatible & QCOW2_INCOMPAT_EXTENDED_L2;
+	q->geo.data_file = q->incompatible & QCOW2_INCOMPAT_DATA_FILE;
+	q->geo.data_raw = q->geo.data_file && q->autoclear & QCOW2_AUTOCLEAR_DATA_RAW;
+	if (q->geo.extended && q->geo.cluster_bits < 14)
+		return qcow2_bad_field(q, "cluster_bits", q->geo.cluster_bits,
 				       "extended L2 entries (incompatible bit "
 				       "4) need at least 14");
 	if (!q->b->opt.read_only && q->incompatible & QCOW2_INCOMPAT_CORRUPT)
@@ -202,7 +184,7 @@ static int check_features(struct qcow2 *q)
 
 const char *qcow2_why_outside(const struct qcow2 *q, uint64_t offset)
 {
-	uint64_t i = offset >> q->cluster_bits >> q->block_bits;
+	uint64_t i = offset >> q->geo.cluster_bits >> q->geo.block_bits;
 
 	/* Whatever the file has had is counted, by a block of refcounts. */
 	if (i >= q->reftable_size || (q->reftable && !q->reftable[i]))
@@ -216,7 +198,7 @@ static int check_place(const struct qcow2 *q, const char *field,
 		       uint64_t offset, uint64_t length)
 {
 	/* The end of the file may cut the last cluster. */
-	uint64_t end = qcow2_round_up(q->file->size, q->cluster_size);
+	uint64_t end = qcow2_round_up(q->file->size, q->geo.cluster_size);
 
 	if (qcow2_in_cluster(q, offset))
 		return qcow2_bad_field(q, field, offset,
@@ -240,20 +222,20 @@ static int check_tables(struct qcow2 *q)
 	q->l1_size = qcow2_get32(q, QCOW2_H_L1_SIZE);
 	q->l1_offset = qcow2_get64(q, QCOW2_H_L1_OFFSET);
 	q->reftable_offset = qcow2_get64(q, QCOW2_H_REFTABLE_OFFSET);
-	q->reftable_size = clusters << (q->cluster_bits - 3);
-	if (size > (uint64_t)INT64_MAX - q->cluster_size)
+	q->reftable_size = clusters << (q->geo.cluster_bits - 3);
+	if (size > (uint64_t)INT64_MAX - q->geo.cluster_size)
 		return qcow2_bad_field(q, "size", size, "it is too large");
 	if (q->l1_size > QCOW2_MAX_L1 / 8)
 		return qcow2_bad_field(q, "l1_size", q->l1_size,
 				       "an L1 table has at most 4194304 "
 				       "entries (32 MiB)");
-	need = qcow2_round_up(size, q->cluster_size) >> q->cluster_bits;
-	need = (need + (1ULL << q->l2_bits) - 1) >> q->l2_bits;
+	need = qcow2_round_up(size, q->geo.cluster_size) >> q->geo.cluster_bits;
+	need = (need + (1ULL << q->geo.l2_bits) - 1) >> q->geo.l2_bits;
 	if (q->l1_size < need)
 		return qcow2_bad_field(q, "l1_size", q->l1_size,
 				       "the L1 table is too small for the "
 				       "disk's size");
-	if (clusters > QCOW2_MAX_REFTABLE >> q->cluster_bits || !clusters)
+	if (clusters > QCOW2_MAX_REFTABLE >> q->geo.cluster_bits || !clusters)
 		return qcow2_bad_field(q, "refcount_table_clusters", clusters,
 				       "it must be 1 cluster to 8 MiB");
 	ret = check_place(q, "l1_table_offset", q->l1_offset,
@@ -263,15 +245,6 @@ static int check_tables(struct qcow2 *q)
 				  q->reftable_offset, q->reftable_size * 8);
 	q->b->size = size;
 	return ret;
-}
-
-static void derive(struct qcow2 *q)
-{
-	q->subs = q->extended ? 32 : 1;
-	q->sub_bits = q->cluster_bits - (q->extended ? 5 : 0);
-	q->l2_entry = q->extended ? 16 : 8;
-	q->l2_bits = q->cluster_bits - (q->extended ? 4 : 3);
-	q->block_bits = q->cluster_bits + 3 - q->refcount_order;
 }
 
 int qcow2_header_read(struct qcow2 *q)
@@ -287,8 +260,8 @@ int qcow2_header_read(struct qcow2 *q)
 			  strerror(-ret));
 		return ret;
 	}
-	if (load32(q->header) != QCOW2_MAGIC)
-		return qcow2_bad_field(q, "magic", load32(q->header),
+	if (qcow2_load32(q->header) != QCOW2_MAGIC)
+		return qcow2_bad_field(q, "magic", qcow2_load32(q->header),
 				       "this is no qcow2 image; is it "
 				       "--format=raw?");
 	ret = check_version(q);
@@ -296,7 +269,7 @@ int qcow2_header_read(struct qcow2 *q)
 		ret = check_features(q);
 	if (ret)
 		return ret;
-	derive(q);
+	qcow2_geometry_derive(&q->geo);
 	q->snapshots = qcow2_get32(q, QCOW2_H_SNAPSHOTS);
 	q->snapshots_offset = qcow2_get64(q, QCOW2_H_SNAPSHOTS_OFFSET);
 	return check_tables(q);
@@ -313,7 +286,7 @@ int qcow2_pad(const struct qcow2 *q, void *buf, uint64_t length,
 		return 0;
 	/* The file is shorter than it was, or lacks more than that? */
 	if (offset + there < end ||
-	    offset + length > qcow2_round_up(end, q->cluster_size))
+	    offset + length > qcow2_round_up(end, q->geo.cluster_size))
 		return -EIO;
 	memset((uint8_t *)buf + there, 0, length - there);
 	return 0;
@@ -337,13 +310,12 @@ int qcow2_read_table(struct qcow2 *q, const char *what, uint64_t offset,
 
 	if (ret)
 		return ret;
-	/* Whole pages, and a sector more: it is written in sectors. */
-	*table = aligned_alloc(4096, qcow2_round_up(entries * 8 + 512, 4096));
+	*table = aligned_alloc(4096, qcow2_table_memory(entries * 8));
 	if (!*table) {
 		log_warnx("%s: qcow2: %s: out of memory", q->b->opt.path, what);
 		return -ENOMEM;
 	}
-	memset(*table, 0, qcow2_round_up(entries * 8 + 512, 4096));
+	memset(*table, 0, qcow2_table_memory(entries * 8));
 	if (entries)
 		ret = qcow2_pread(q, *table, entries * 8, offset);
 	if (ret)

@@ -155,7 +155,7 @@ static int store_header(struct qcow2 *q)
 
 static int open_for_writing(struct qcow2 *q)
 {
-	uint64_t keep = q->data_file ? QCOW2_AUTOCLEAR_DATA_RAW : 0;
+	uint64_t keep = q->geo.data_file ? QCOW2_AUTOCLEAR_DATA_RAW : 0;
 	int ret = 0;
 
 	if (q->incompatible & QCOW2_INCOMPAT_DIRTY)

@@ -5,6 +5,7 @@
  *   header.c     the header, checked and written
  *   chain.c      the files: the image's own, its data file, its backing file
  *   snapshot.c   finds an internal snapshot to export
+ *   format.c     the format: geometry, entries of tables
  *   job.c        whatever waits: queues, pools, child requests
  *   cache.c      slices of L2 tables and refcount blocks
  *   map.c        guest offset -> where it is
@@ -28,31 +29,8 @@
 #ifndef RAWFUSE_BLOCK_QCOW2_QCOW2_H
 #define RAWFUSE_BLOCK_QCOW2_QCOW2_H
 
-#include <endian.h>
-
 #include "block/block.h"
-
-#define QCOW2_MAGIC 0x514649fbu
-#define QCOW2_SECTOR 512u
-#define QCOW2_BLOCK 4096u /* no smaller than a sector of what is below */
-#define QCOW2_MAX_L1 (32u << 20) /* bytes */
-#define QCOW2_MAX_REFTABLE (8u << 20) /* bytes */
-#define QCOW2_MAX_NAME 1023u
-
-#define QCOW2_COPIED (1ULL << 63)
-#define QCOW2_COMPRESSED (1ULL << 62)
-#define QCOW2_ZERO 1ULL
-#define QCOW2_OFFSET 0x00fffffffffffe00ULL
-#define QCOW2_L1_RESERVED 0x7f000000000001ffULL
-#define QCOW2_L2_RESERVED 0x3f000000000001feULL
-
-#define QCOW2_INCOMPAT_DIRTY (1ULL << 0)
-#define QCOW2_INCOMPAT_CORRUPT (1ULL << 1)
-#define QCOW2_INCOMPAT_DATA_FILE (1ULL << 2)
-#define QCOW2_INCOMPAT_COMPRESSION (1ULL << 3)
-#define QCOW2_INCOMPAT_EXTENDED_L2 (1ULL << 4)
-#define QCOW2_INCOMPAT_KNOWN 0x1fULL
-#define QCOW2_AUTOCLEAR_DATA_RAW (1ULL << 1)
+#include "block/qcow2/format.h"
 
 #define QCOW2_TASKS 128 /* requests that run at the same time */
 #define QCOW2_BUFFERS 4 /* of copy on write */
@@ -63,30 +41,6 @@
 #define QCOW2_STEP 256 /* clusters that one step may let go */
 
 #define QCOW2_WAIT 1 /* returned: the job waits and will be stepped again */
-
-/* Where the fields of the header are. */
-enum qcow2_field {
-	QCOW2_H_VERSION = 4,
-	QCOW2_H_BACKING_OFFSET = 8,
-	QCOW2_H_BACKING_SIZE = 16,
-	QCOW2_H_CLUSTER_BITS = 20,
-	QCOW2_H_SIZE = 24,
-	QCOW2_H_CRYPT = 32,
-	QCOW2_H_L1_SIZE = 36,
-	QCOW2_H_L1_OFFSET = 40,
-	QCOW2_H_REFTABLE_OFFSET = 48,
-	QCOW2_H_REFTABLE_CLUSTERS = 56,
-	QCOW2_H_SNAPSHOTS = 60,
-	QCOW2_H_SNAPSHOTS_OFFSET = 64,
-	QCOW2_H_V2_LENGTH = 72,
-	QCOW2_H_INCOMPAT = 72,
-	QCOW2_H_COMPAT = 80,
-	QCOW2_H_AUTOCLEAR = 88,
-	QCOW2_H_REFCOUNT_ORDER = 96,
-	QCOW2_H_LENGTH = 100,
-	QCOW2_H_V3_LENGTH = 104,
-	QCOW2_H_COMPRESSION = 104,
-};
 
 struct qcow2;
 
@@ -141,19 +95,6 @@ struct qcow2_cache {
 	uint8_t *memory;
 	struct qcow2_queue no_room; /* to look at another slice */
 	struct qcow2_queue too_dirty; /* to change another one */
-};
-
-/* An L2 entry; what has no subclusters is one subcluster. */
-struct qcow2_l2e {
-	uint64_t desc; /* without the zero flag */
-	uint64_t bitmap; /* allocated: bit n; zeros: bit n + 32 */
-};
-
-enum qcow2_kind {
-	QCOW2_UNALLOCATED, /* the backing file shines through */
-	QCOW2_ZEROS,
-	QCOW2_DATA,
-	QCOW2_PACKED, /* compressed */
 };
 
 struct qcow2_map {
@@ -344,23 +285,12 @@ struct qcow2 {
 
 	/* The header: */
 	uint8_t *header; /* its first sector, as it is to be on disk */
-	uint32_t version;
-	uint32_t cluster_bits, cluster_size;
-	uint32_t refcount_order;
+	struct qcow2_geometry geo;
 	uint64_t incompatible, autoclear;
-	uint32_t compression; /* 0 zlib, 1 zstd */
 	uint32_t snapshots;
 	uint64_t snapshots_offset, snapshots_length;
-	bool extended; /* L2 entries have subclusters */
-	bool data_file, data_raw;
 	bool corrupt; /* writes are refused */
 	bool told_copied; /* of a flag that a compressed cluster has */
-
-	/* Follows from it: */
-	uint32_t sub_bits, subs; /* subclusters: size; in a cluster */
-	uint32_t l2_entry; /* bytes */
-	uint32_t l2_bits; /* entries of a table */
-	uint32_t block_bits; /* entries of a refcount block */
 
 	uint64_t *l1; /* big endian */
 	uint32_t l1_size; /* entries */
@@ -422,19 +352,9 @@ struct qcow2 {
 
 #define QCOW2_TASK(j) container_of(j, struct qcow2_task, job)
 
-static inline uint64_t qcow2_min(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static inline uint64_t qcow2_round_up(uint64_t n, uint64_t unit)
-{
-	return (n + unit - 1) & ~(unit - 1);
-}
-
 static inline uint64_t qcow2_in_cluster(const struct qcow2 *q, uint64_t at)
 {
-	return at & (q->cluster_size - 1);
+	return at & (q->geo.cluster_size - 1);
 }
 
 /*
@@ -579,7 +499,6 @@ int qcow2_l1_get(struct qcow2 *q, uint64_t guest, bool change,
 		 uint64_t *offset, bool *copied);
 uint64_t qcow2_slice_offset(const struct qcow2 *q, uint64_t table,
 			    uint64_t guest);
-enum qcow2_kind qcow2_kind_of(const struct qcow2_l2e *e, unsigned int sub);
 /* 0, or -EIO after a line: the entry makes no sense. */
 int qcow2_l2_check(struct qcow2 *q, const struct qcow2_l2e *e, uint64_t guest,
 		   bool change);
@@ -589,8 +508,6 @@ int qcow2_l2_check(struct qcow2 *q, const struct qcow2_l2e *e, uint64_t guest,
  */
 int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 		 uint64_t length, bool change, struct qcow2_map *map);
-void qcow2_packed_range(const struct qcow2 *q, uint64_t desc, uint64_t *offset,
-			uint64_t *length);
 
 /* read.c: fills t->r.buf from t->r.pos to t->r.end, then t->r.done(). */
 void qcow2_read(struct qcow2_task *t);
@@ -620,10 +537,6 @@ uint64_t qcow2_max_clusters(const struct qcow2 *q);
 int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
 			 uint64_t cluster, struct qcow2_slice **slice,
 			 unsigned int *index);
-uint64_t qcow2_refcount_get(const struct qcow2 *q, const uint8_t *data,
-			    unsigned int i);
-void qcow2_refcount_put(const struct qcow2 *q, uint8_t *data, unsigned int i,
-			uint64_t value);
 
 /*
  * fence.c. The check is -EIO, after marking the image corrupt, if metadata is

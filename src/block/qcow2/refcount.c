@@ -45,8 +45,8 @@ static void end(struct qcow2 *q, int error)
 		log_limited("%s: qcow2: making refcount blocks: %s",
 			  q->b->opt.path, strerror(-error));
 	if (!error && m->extra)
-		m->extra_host = ((m->block << q->block_bits) + m->used -
-				 m->extra) << q->cluster_bits;
+		m->extra_host = ((m->block << q->geo.block_bits) + m->used -
+				 m->extra) << q->geo.cluster_bits;
 	qcow2_wake(&m->waiters, error);
 }
 
@@ -54,14 +54,14 @@ static uint64_t block_host(const struct qcow2 *q, uint64_t k)
 {
 	const struct qcow2_refcount_maker *m = &q->refcount_maker;
 
-	return ((m->block << q->block_bits) + k) << q->cluster_bits;
+	return ((m->block << q->geo.block_bits) + k) << q->geo.cluster_bits;
 }
 
 static void publish(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
 	struct qcow2_refcount_maker *m = &q->refcount_maker;
-	uint64_t k, size = (uint64_t)m->table_clusters << (q->cluster_bits - 3);
+	uint64_t k, size = (uint64_t)m->table_clusters << (q->geo.cluster_bits - 3);
 
 	if (job->error) {
 		if (m->table) {
@@ -70,7 +70,7 @@ static void publish(struct qcow2_job *job)
 				    q->reftable_offset);
 			qcow2_put32(q, QCOW2_H_REFTABLE_CLUSTERS,
 				    (uint32_t)(q->reftable_size >>
-					       (q->cluster_bits - 3)));
+					       (q->geo.cluster_bits - 3)));
 		}
 		end(q, job->error);
 		return;
@@ -87,7 +87,7 @@ static void publish(struct qcow2_job *job)
 		q->reftable[m->block + k] = htobe64(block_host(q, k));
 		qcow2_fence_add_block(q, m->block + k);
 		qcow2_cache_drop(&q->refcounts, block_host(q, k),
-				 q->cluster_size);
+				 q->geo.cluster_size);
 	}
 	end(q, 0);
 }
@@ -157,7 +157,7 @@ static void write_blocks(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
 	struct qcow2_refcount_maker *m = &q->refcount_maker;
-	uint64_t size = m->blocks << q->cluster_bits, first, i, n;
+	uint64_t size = m->blocks << q->geo.cluster_bits, first, i, n;
 
 	if (!m->buffer)
 		m->buffer = qcow2_take_buffer(q, job);
@@ -166,7 +166,7 @@ static void write_blocks(struct qcow2_job *job)
 	if (m->pos == size && m->table) {
 		job->step = sync_all;
 		qcow2_child(job, q->file, BLOCK_WRITE, m->table,
-			    (uint64_t)m->table_clusters << q->cluster_bits,
+			    (uint64_t)m->table_clusters << q->geo.cluster_bits,
 			    m->table_host);
 		return;
 	}
@@ -176,10 +176,10 @@ static void write_blocks(struct qcow2_job *job)
 	}
 	m->piece = (uint32_t)qcow2_min(QCOW2_BUFFER, size - m->pos);
 	memset(m->buffer, 0, m->piece);
-	first = m->pos * 8 >> q->refcount_order;
-	n = (uint64_t)m->piece * 8 >> q->refcount_order;
+	first = m->pos * 8 >> q->geo.refcount_order;
+	n = (uint64_t)m->piece * 8 >> q->geo.refcount_order;
 	for (i = 0; i < n && first + i < m->used; i++)
-		qcow2_refcount_put(q, m->buffer, (unsigned int)i, 1);
+		qcow2_refcount_put(&q->geo, m->buffer, (unsigned int)i, 1);
 	job->step = written;
 	qcow2_child(job, q->file, BLOCK_WRITE, m->buffer, m->piece,
 		    block_host(q, 0) + m->pos);
@@ -200,7 +200,7 @@ static uint64_t holes(const struct qcow2 *q, uint64_t block, uint64_t max)
 static int plan_table(struct qcow2 *q)
 {
 	struct qcow2_refcount_maker *m = &q->refcount_maker;
-	uint64_t per_cluster = q->cluster_size / 8, entries, bytes, k;
+	uint64_t per_cluster = q->geo.cluster_size / 8, entries, bytes, k;
 
 	for (;; m->blocks++) {
 		entries = m->block + m->blocks;
@@ -208,18 +208,18 @@ static int plan_table(struct qcow2 *q)
 		m->table_clusters = (uint32_t)((entries + per_cluster - 1) /
 					       per_cluster);
 		m->used = m->blocks + m->table_clusters + m->extra;
-		if (m->used < m->blocks << q->block_bits)
+		if (m->used < m->blocks << q->geo.block_bits)
 			break;
 	}
-	bytes = (uint64_t)m->table_clusters << q->cluster_bits;
+	bytes = (uint64_t)m->table_clusters << q->geo.cluster_bits;
 	if (bytes > QCOW2_MAX_REFTABLE)
 		return -EFBIG;
 	if (qcow2_fence_room(q, q->l1_size, bytes / 8))
 		return -ENOMEM;
-	m->table = aligned_alloc(4096, qcow2_round_up(bytes + 512, 4096));
+	m->table = aligned_alloc(4096, qcow2_table_memory(bytes));
 	if (!m->table)
 		return -ENOMEM;
-	memset(m->table, 0, qcow2_round_up(bytes + 512, 4096));
+	memset(m->table, 0, qcow2_table_memory(bytes));
 	memcpy(m->table, q->reftable, q->reftable_size * 8);
 	for (k = 0; k < m->blocks; k++)
 		m->table[m->block + k] = htobe64(block_host(q, k));
@@ -230,7 +230,7 @@ static int plan_table(struct qcow2 *q)
 static int plan(struct qcow2 *q, uint64_t block, uint64_t extra)
 {
 	struct qcow2_refcount_maker *m = &q->refcount_maker;
-	uint64_t covers = 1ULL << (q->block_bits + q->cluster_bits);
+	uint64_t covers = 1ULL << (q->geo.block_bits + q->geo.cluster_bits);
 	uint64_t want = qcow2_min(covers < AHEAD ? AHEAD / covers : 1,
 				  MAX_BLOCKS), there;
 	uint64_t max = qcow2_max_clusters(q), left;
@@ -241,13 +241,13 @@ static int plan(struct qcow2 *q, uint64_t block, uint64_t extra)
 		while (block && !q->reftable[block - 1])
 			block--;
 	}
-	if (block << q->block_bits >= max)
+	if (block << q->geo.block_bits >= max)
 		return -ENOSPC;
 	/* Of a device, no more than there is to count. */
-	left = max - (block << q->block_bits);
-	want = qcow2_min(want, (left - 1) / (1ULL << q->block_bits) + 1);
+	left = max - (block << q->geo.block_bits);
+	want = qcow2_min(want, (left - 1) / (1ULL << q->geo.block_bits) + 1);
 	if (extra) {
-		while (want + extra >= want << q->block_bits)
+		while (want + extra >= want << q->geo.block_bits)
 			want++;
 	}
 	m->block = block;
@@ -262,7 +262,7 @@ static int plan(struct qcow2 *q, uint64_t block, uint64_t extra)
 	/* Where a table lacks a block that it should have, there is something. */
 	if (!ret)
 		ret = qcow2_fence_check(q, block_host(q, 0),
-					m->used << q->cluster_bits);
+					m->used << q->geo.cluster_bits);
 	return ret;
 }
 

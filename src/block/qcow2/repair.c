@@ -36,11 +36,11 @@ static int set_copied(struct repair *r, uint64_t *entry, bool *changed)
 {
 	uint64_t e = be64toh(*entry), offset = e & QCOW2_OFFSET, was = e;
 
-	if (offset >> r->q->cluster_bits >= r->clusters)
+	if (offset >> r->q->geo.cluster_bits >= r->clusters)
 		return qcow2_repair_refuse(r, "an entry that changed meanwhile,"
 					      " to", offset);
 	e &= ~QCOW2_COPIED;
-	if (offset && r->counts[offset >> r->q->cluster_bits] == 1)
+	if (offset && r->counts[offset >> r->q->geo.cluster_bits] == 1)
 		e |= QCOW2_COPIED;
 	*entry = htobe64(e);
 	*changed |= e != was;
@@ -54,8 +54,8 @@ static int mend_l2(struct repair *r, uint64_t table)
 	uint64_t at, e;
 	int ret;
 
-	ret = qcow2_pread(q, r->l2, q->cluster_size, table);
-	for (at = 0; !ret && at < q->cluster_size; at += q->l2_entry) {
+	ret = qcow2_pread(q, r->l2, q->geo.cluster_size, table);
+	for (at = 0; !ret && at < q->geo.cluster_size; at += q->geo.l2_entry) {
 		memcpy(&e, r->l2 + at, 8);
 		if (be64toh(e) & QCOW2_COMPRESSED)
 			continue;
@@ -63,7 +63,7 @@ static int mend_l2(struct repair *r, uint64_t table)
 		memcpy(r->l2 + at, &e, 8);
 	}
 	if (!ret && changed)
-		ret = block_pwrite(q->file, r->l2, q->cluster_size, table);
+		ret = block_pwrite(q->file, r->l2, q->geo.cluster_size, table);
 	return ret;
 }
 
@@ -79,7 +79,7 @@ static int mend_tables(struct repair *r)
 		ret = set_copied(r, &q->l1[i], &changed);
 		table = be64toh(q->l1[i]);
 		/* A table that is shared is copied before it is written. */
-		if (!ret && table & QCOW2_COPIED && !q->data_file &&
+		if (!ret && table & QCOW2_COPIED && !q->geo.data_file &&
 		    qcow2_repair_full(r, table & QCOW2_OFFSET))
 			ret = mend_l2(r, table & QCOW2_OFFSET);
 	}
@@ -104,7 +104,7 @@ static void keep(struct repair *r, uint64_t cluster)
 static int keep_old(struct repair *r)
 {
 	struct qcow2 *q = r->q;
-	uint64_t first = q->reftable_offset >> q->cluster_bits, i;
+	uint64_t first = q->reftable_offset >> q->geo.cluster_bits, i;
 	uint64_t *table = NULL;
 	int ret = qcow2_read_table(q, "refcount_table_offset",
 				   q->reftable_offset, q->reftable_size,
@@ -112,11 +112,11 @@ static int keep_old(struct repair *r)
 
 	for (r->end = r->clusters; !r->counts[r->end - 1];)
 		r->end--;
-	for (i = 0; i < q->reftable_size * 8 >> q->cluster_bits; i++)
+	for (i = 0; i < q->reftable_size * 8 >> q->geo.cluster_bits; i++)
 		keep(r, first + i);
 	for (i = 0; !ret && i < q->reftable_size; i++)
 		if (table[i])
-			keep(r, be64toh(table[i]) >> q->cluster_bits);
+			keep(r, be64toh(table[i]) >> q->geo.cluster_bits);
 	free(table);
 	return ret;
 }
@@ -141,18 +141,18 @@ static int write_block(struct repair *r, uint64_t k, uint64_t from,
 		       uint64_t need)
 {
 	struct qcow2 *q = r->q;
-	uint64_t entries = 1ULL << q->block_bits, i, n, value;
+	uint64_t entries = 1ULL << q->geo.block_bits, i, n, value;
 
-	memset(r->l2, 0, q->cluster_size);
+	memset(r->l2, 0, q->geo.cluster_size);
 	for (i = 0; i < entries; i++) {
 		n = k * entries + i;
 		value = n >= from && n < from + need;
 		if (n < r->end && r->counts[n] && r->counts[n] != OLD)
 			value = r->counts[n];
-		qcow2_refcount_put(q, r->l2, (unsigned int)i, value);
+		qcow2_refcount_put(&q->geo, r->l2, (unsigned int)i, value);
 	}
-	return block_pwrite(q->file, r->l2, q->cluster_size,
-			    (from + k) << q->cluster_bits);
+	return block_pwrite(q->file, r->l2, q->geo.cluster_size,
+			    (from + k) << q->geo.cluster_bits);
 }
 
 static int flush(struct qcow2 *q)
@@ -172,33 +172,33 @@ static int store_header(struct qcow2 *q)
 static int write_refcounts(struct repair *r)
 {
 	struct qcow2 *q = r->q;
-	uint64_t per_table = q->cluster_size / 8, k, at;
+	uint64_t per_table = q->geo.cluster_size / 8, k, at;
 	uint64_t blocks, tables, from;
 	uint64_t *table;
 	int ret = keep_old(r);
 
 	if (ret)
 		return ret;
-	for (blocks = ((r->end - 1) >> q->block_bits) + 1;; blocks++) {
+	for (blocks = ((r->end - 1) >> q->geo.block_bits) + 1;; blocks++) {
 		tables = (blocks + per_table - 1) / per_table;
 		from = find_room(r, blocks + tables);
 		if (!from)
 			return -ENOSPC;
-		if (from + blocks + tables <= blocks << q->block_bits)
+		if (from + blocks + tables <= blocks << q->geo.block_bits)
 			break;
 	}
-	if (tables << q->cluster_bits > QCOW2_MAX_REFTABLE)
+	if (tables << q->geo.cluster_bits > QCOW2_MAX_REFTABLE)
 		return -EFBIG;
-	table = calloc(tables, q->cluster_size);
+	table = calloc(tables, q->geo.cluster_size);
 	if (!table)
 		return -ENOMEM;
 	for (k = 0; !ret && k < blocks; k++) {
-		table[k] = htobe64((from + k) << q->cluster_bits);
+		table[k] = htobe64((from + k) << q->geo.cluster_bits);
 		ret = write_block(r, k, from, blocks + tables);
 	}
-	at = (from + blocks) << q->cluster_bits;
+	at = (from + blocks) << q->geo.cluster_bits;
 	if (!ret)
-		ret = block_pwrite(q->file, table, tables << q->cluster_bits,
+		ret = block_pwrite(q->file, table, tables << q->geo.cluster_bits,
 				   at);
 	free(table);
 	if (!ret)
@@ -222,8 +222,8 @@ static int repair(struct repair *r)
 	struct qcow2 *q = r->q;
 	int ret;
 
-	r->clusters = qcow2_round_up(q->file->size, q->cluster_size) >>
-		      q->cluster_bits;
+	r->clusters = qcow2_round_up(q->file->size, q->geo.cluster_size) >>
+		      q->geo.cluster_bits;
 	/* Bitmaps are not counted; whoever knows them shall mend them. */
 	if (q->autoclear & 1)
 		return qcow2_repair_refuse(r, "it has bitmaps, header", 0);
@@ -231,14 +231,14 @@ static int repair(struct repair *r)
 		return qcow2_repair_refuse(r, "it is too large, with clusters",
 					   r->clusters);
 	if (r->clusters * sizeof(*r->counts) + r->clusters / 4 +
-		    q->cluster_size > qcow2_memory_left(q))
+		    q->geo.cluster_size > qcow2_memory_left(q))
 		return qcow2_repair_refuse(r, "there is too little memory "
 					      "(--memory), with clusters",
 					   r->clusters);
 	r->counts = calloc(r->clusters, sizeof(*r->counts));
 	r->tables = calloc(r->clusters / 64 + 1, sizeof(*r->tables));
 	r->full = calloc(r->clusters / 64 + 1, sizeof(*r->full));
-	r->l2 = aligned_alloc(4096, qcow2_round_up(q->cluster_size, 4096));
+	r->l2 = aligned_alloc(4096, qcow2_round_up(q->geo.cluster_size, 4096));
 	if (!r->counts || !r->tables || !r->full || !r->l2)
 		return qcow2_repair_refuse(r, "out of memory, with clusters",
 					   r->clusters);

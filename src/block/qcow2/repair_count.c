@@ -48,7 +48,7 @@ static void set_bit(uint64_t *bits, uint64_t n)
 
 bool qcow2_repair_full(const struct repair *r, uint64_t host)
 {
-	uint64_t n = host >> r->q->cluster_bits;
+	uint64_t n = host >> r->q->geo.cluster_bits;
 
 	return n < r->clusters && get_bit(r->full, n);
 }
@@ -57,13 +57,13 @@ bool qcow2_repair_full(const struct repair *r, uint64_t host)
 static int count(struct repair *r, const char *what, uint64_t offset,
 		 uint64_t length, uint32_t times)
 {
-	uint64_t first = offset >> r->q->cluster_bits, last;
+	uint64_t first = offset >> r->q->geo.cluster_bits, last;
 
 	if (!length)
 		return 0;
 	if (offset + length < offset)
 		return qcow2_repair_refuse(r, what, offset);
-	last = (offset + length - 1) >> r->q->cluster_bits;
+	last = (offset + length - 1) >> r->q->geo.cluster_bits;
 	if (last >= r->clusters)
 		return qcow2_repair_refuse(r, what, offset);
 	for (; first <= last; first++) {
@@ -80,7 +80,7 @@ static int count(struct repair *r, const char *what, uint64_t offset,
 /* One more reference to an L2 table. */
 static int count_table(struct repair *r, uint64_t offset)
 {
-	uint64_t n = offset >> r->q->cluster_bits;
+	uint64_t n = offset >> r->q->geo.cluster_bits;
 
 	if (n >= r->clusters || r->counts[n] == QCOW2_REPAIR_MOST ||
 	    (r->counts[n] && !get_bit(r->tables, n)))
@@ -98,7 +98,7 @@ static int count_entry(struct repair *r, const struct qcow2_l2e *e,
 	uint64_t offset = e->desc & QCOW2_OFFSET, length;
 
 	if (e->desc & QCOW2_COMPRESSED) {
-		qcow2_packed_range(q, e->desc, &offset, &length);
+		qcow2_packed_range(&q->geo, e->desc, &offset, &length);
 		/* The last sector may be cut off. */
 		if (offset < q->file->size)
 			length = qcow2_min(length, q->file->size - offset);
@@ -110,26 +110,26 @@ static int count_entry(struct repair *r, const struct qcow2_l2e *e,
 					   table);
 	if (!offset)
 		return 0;
-	return count(r, "a data cluster", offset, q->cluster_size, times);
+	return count(r, "a data cluster", offset, q->geo.cluster_size, times);
 }
 
 static int count_l2(struct repair *r, uint64_t table, uint32_t times)
 {
 	struct qcow2 *q = r->q;
-	struct qcow2_slice s = { .cache = &q->l2, .data = r->l2 };
 	unsigned int i;
 	int ret;
 
-	r->l2_bytes += q->cluster_size;
+	r->l2_bytes += q->geo.cluster_size;
 	if (r->l2_bytes > MAX_TABLES)
 		return qcow2_repair_refuse(r, "its L2 tables have more than "
 					      "16 GiB, with the one", table);
-	ret = qcow2_pread(q, r->l2, q->cluster_size, table);
+	ret = qcow2_pread(q, r->l2, q->geo.cluster_size, table);
 	if (ret)
 		return qcow2_repair_refuse(
 			r, "an L2 table that cannot be read", table);
-	for (i = 0; !ret && i < 1u << q->l2_bits; i++) {
-		struct qcow2_l2e e = qcow2_l2_get(q, &s, i);
+	for (i = 0; !ret && i < 1u << q->geo.l2_bits; i++) {
+		struct qcow2_l2e e = qcow2_l2_decode(
+			&q->geo, r->l2 + (size_t)i * q->geo.l2_entry);
 
 		ret = count_entry(r, &e, table, times);
 	}
@@ -163,8 +163,7 @@ static int count_l1(struct repair *r, const uint64_t *l1, uint64_t size,
 
 	for (i = 0; !ret && i < size; i++) {
 		table = be64toh(l1[i]);
-		if (table & QCOW2_L1_RESERVED ||
-		    qcow2_in_cluster(r->q, table & QCOW2_OFFSET))
+		if (qcow2_l1_wrong(&r->q->geo, table))
 			return qcow2_repair_refuse(
 				r, "a bad entry of the L1 table", offset);
 		if (table & QCOW2_OFFSET)
@@ -208,7 +207,7 @@ static bool in_hole(struct repair *r, uint64_t host)
 			       at < 0	    ? host :
 					      (uint64_t)at;
 	}
-	return r->data_from >= host + r->q->cluster_size;
+	return r->data_from >= host + r->q->geo.cluster_size;
 }
 
 static void tell_progress(struct repair *r, uint64_t n)
@@ -228,7 +227,7 @@ static void tell_progress(struct repair *r, uint64_t n)
 
 static int count_tables(struct repair *r)
 {
-	unsigned int bits = r->q->cluster_bits;
+	unsigned int bits = r->q->geo.cluster_bits;
 	uint64_t n;
 	int ret = 0;
 
@@ -254,10 +253,10 @@ static int check_single(struct repair *r)
 	if (r->counts[0] != 1)
 		return qcow2_repair_refuse(
 			r, "a reference to the header's cluster", 0);
-	if (q->l1_size && r->counts[q->l1_offset >> q->cluster_bits] != 1)
+	if (q->l1_size && r->counts[q->l1_offset >> q->geo.cluster_bits] != 1)
 		return qcow2_repair_refuse(r, "a second use of the L1 table",
 					   q->l1_offset);
-	if (q->refcount_order < 5 && r->highest >> (1u << q->refcount_order))
+	if (q->geo.refcount_order < 5 && r->highest >> (1u << q->geo.refcount_order))
 		return qcow2_repair_refuse(
 			r, "a refcount too high for the image's refcount_bits:",
 			r->highest);
@@ -269,7 +268,7 @@ int qcow2_repair_count(struct repair *r)
 	struct qcow2 *q = r->q;
 	int ret;
 
-	ret = count(r, "the header", 0, q->cluster_size, 1);
+	ret = count(r, "the header", 0, q->geo.cluster_size, 1);
 	if (!ret)
 		ret = count(r, "the snapshot table", q->snapshots_offset,
 			    q->snapshots_length, 1);
@@ -280,7 +279,7 @@ int qcow2_repair_count(struct repair *r)
 	if (!ret)
 		ret = qcow2_for_snapshots(q, count_snapshot, r);
 	/* Those of a data file refer to nothing in our file. */
-	if (!ret && !q->data_file)
+	if (!ret && !q->geo.data_file)
 		ret = count_tables(r);
 	return ret ? ret : check_single(r);
 }

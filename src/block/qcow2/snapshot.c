@@ -77,13 +77,13 @@ static bool is_called(const char *wanted, const char *name, uint32_t length)
 
 static int take(struct qcow2 *q, const struct entry *e)
 {
-	uint64_t covers = 1ULL << (q->cluster_bits + q->l2_bits);
+	uint64_t covers = 1ULL << (q->geo.cluster_bits + q->geo.l2_bits);
 
 	if (e->l1_size > QCOW2_MAX_L1 / 8)
 		return qcow2_bad_field(q, "snapshot's l1_size", e->l1_size,
 				       "an L1 table has at most 4194304 "
 				       "entries (32 MiB)");
-	if (e->disk_size > (uint64_t)INT64_MAX - q->cluster_size ||
+	if (e->disk_size > (uint64_t)INT64_MAX - q->geo.cluster_size ||
 	    (e->disk_size + covers - 1) / covers > e->l1_size)
 		return qcow2_bad_field(q, "snapshot's disk size", e->disk_size,
 				       "its L1 table is too small for that");
@@ -102,7 +102,7 @@ static void note_l1(struct qcow2 *q, const struct entry *e)
 		return;
 	q->inactive[q->inactive_count++] = (struct qcow2_range){
 		e->l1_offset - qcow2_in_cluster(q, e->l1_offset),
-		qcow2_round_up(end, q->cluster_size)
+		qcow2_round_up(end, q->geo.cluster_size)
 	};
 }
 
@@ -189,7 +189,7 @@ int qcow2_check_snapshots(struct qcow2 *q)
 				       q->snapshots_offset,
 				       "not aligned to a cluster, or outside of"
 				       " the file");
-	if (q->snapshots && q->data_file)
+	if (q->snapshots && q->geo.data_file)
 		return qcow2_bad_field(q, "nb_snapshots", q->snapshots,
 				       "an image with a data file cannot have "
 				       "snapshots");

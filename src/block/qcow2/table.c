@@ -23,7 +23,7 @@ static void end(struct qcow2 *q, int error)
 	qcow2_give_buffer(q, m->buffer);
 	m->buffer = NULL;
 	if (error && m->host)
-		qcow2_free_later(q, m->host, q->cluster_size);
+		qcow2_free_later(q, m->host, q->geo.cluster_size);
 	m->busy = false;
 	qcow2_wake_starter(&m->waiters, error);
 }
@@ -40,7 +40,7 @@ static void read_old(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
 	struct qcow2_table_maker *m = &q->table_maker;
-	uint64_t length = qcow2_min(q->cluster_size - m->pos, QCOW2_BUFFER);
+	uint64_t length = qcow2_min(q->geo.cluster_size - m->pos, QCOW2_BUFFER);
 	uint64_t i, e;
 
 	if (!job->error)
@@ -51,7 +51,7 @@ static void read_old(struct qcow2_job *job)
 		return;
 	}
 	/* What two tables refer to is written to by copy only. */
-	for (i = 0; i < length && !q->data_file; i += q->l2_entry) {
+	for (i = 0; i < length && !q->geo.data_file; i += q->geo.l2_entry) {
 		memcpy(&e, m->buffer + i, 8);
 		e &= ~htobe64(QCOW2_COPIED);
 		memcpy(m->buffer + i, &e, 8);
@@ -65,7 +65,7 @@ static void make(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
 	struct qcow2_table_maker *m = &q->table_maker;
-	uint64_t left = q->cluster_size - m->pos, got;
+	uint64_t left = q->geo.cluster_size - m->pos, got;
 	int ret = job->error;
 
 	if (!ret && !m->host)
@@ -115,9 +115,9 @@ static void link_table(struct qcow2_job *job)
 		q->l1[m->index] = htobe64(m->host | QCOW2_COPIED);
 		qcow2_l1_dirty(q, m->index);
 		qcow2_fence_add_l2(q, m->index);
-		qcow2_cache_drop(&q->l2, m->host, q->cluster_size);
+		qcow2_cache_drop(&q->l2, m->host, q->geo.cluster_size);
 		if (m->old)
-			qcow2_free_later(q, m->old, q->cluster_size);
+			qcow2_free_later(q, m->old, q->geo.cluster_size);
 	}
 	end(q, ret);
 }
@@ -134,13 +134,13 @@ int qcow2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 	ret = qcow2_l1_get(q, guest, true, table, &alone);
 	if (ret || (*table && alone))
 		return ret;
-	if (guest >> (q->cluster_bits + q->l2_bits) >= q->l1_size)
+	if (guest >> (q->geo.cluster_bits + q->geo.l2_bits) >= q->l1_size)
 		return -EFBIG;
 	qcow2_wait(&m->waiters, job);
 	if (m->busy)
 		return QCOW2_WAIT;
 	m->busy = true;
-	m->index = (uint32_t)(guest >> (q->cluster_bits + q->l2_bits));
+	m->index = (uint32_t)(guest >> (q->geo.cluster_bits + q->geo.l2_bits));
 	m->old = *table;
 	m->host = 0;
 	m->pos = 0;

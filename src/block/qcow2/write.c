@@ -70,9 +70,9 @@ static void in_place_done(struct qcow2_job *job)
 /* An entry of a damaged image may point anywhere. */
 static int check_target(struct qcow2 *q, uint64_t host, uint64_t length)
 {
-	if (q->data_file)
+	if (q->geo.data_file)
 		return 0;
-	if (host + length > qcow2_round_up(q->file->size, q->cluster_size))
+	if (host + length > qcow2_round_up(q->file->size, q->geo.cluster_size))
 		return qcow2_set_corrupt(q, "write past the end of the file",
 					 host);
 	return qcow2_fence_check(q, host, length);
@@ -104,7 +104,7 @@ static int in_place(struct qcow2_task *t, const struct qcow2_map *map)
 
 static bool is_own(const struct qcow2 *q, const struct qcow2_l2e *e)
 {
-	return q->data_file || (!(e->desc & QCOW2_COMPRESSED) &&
+	return q->geo.data_file || (!(e->desc & QCOW2_COMPRESSED) &&
 				e->desc & QCOW2_COPIED);
 }
 
@@ -128,9 +128,9 @@ static uint64_t chunk_clusters(struct qcow2 *q, const struct qcow2_slice *s,
 			break;
 		if (keep && qcow2_kind_of(&next, 0) == QCOW2_DATA)
 			break;
-		if (keep && !q->data_file &&
+		if (keep && !q->geo.data_file &&
 		    (next.desc & QCOW2_OFFSET) !=
-			    (e.desc & QCOW2_OFFSET) + (n << q->cluster_bits))
+			    (e.desc & QCOW2_OFFSET) + (n << q->geo.cluster_bits))
 			break;
 	}
 	return n;
@@ -139,12 +139,12 @@ static uint64_t chunk_clusters(struct qcow2 *q, const struct qcow2_slice *s,
 static uint64_t chunk_end(const struct qcow2_task *t)
 {
 	return qcow2_min(t->w.end, (t->w.first + t->w.count)
-					   << t->job.q->cluster_bits);
+					   << t->job.q->geo.cluster_bits);
 }
 
 static unsigned int sub_of(const struct qcow2 *q, uint64_t guest)
 {
-	return (unsigned int)(qcow2_in_cluster(q, guest) >> q->sub_bits);
+	return (unsigned int)(qcow2_in_cluster(q, guest) >> q->geo.sub_bits);
 }
 
 /* Where must copying begin, and end, so that all it touches is complete? */
@@ -157,7 +157,7 @@ static uint64_t fill_from(const struct qcow2_task *t, const struct qcow2_l2e *e)
 		return pos;
 	if (!t->w.keep && has_data(e))
 		return pos - qcow2_in_cluster(q, pos);
-	return pos & ~((1ULL << q->sub_bits) - 1);
+	return pos & ~((1ULL << q->geo.sub_bits) - 1);
 }
 
 static uint64_t fill_to(const struct qcow2_task *t, const struct qcow2_l2e *e)
@@ -168,8 +168,8 @@ static uint64_t fill_to(const struct qcow2_task *t, const struct qcow2_l2e *e)
 	if (t->w.keep && qcow2_kind_of(e, sub_of(q, end - 1)) == QCOW2_DATA)
 		return end;
 	if (!t->w.keep && has_data(e))
-		return qcow2_round_up(end, q->cluster_size);
-	return qcow2_round_up(end, 1ULL << q->sub_bits);
+		return qcow2_round_up(end, q->geo.cluster_size);
+	return qcow2_round_up(end, 1ULL << q->geo.sub_bits);
 }
 
 /*
@@ -179,7 +179,7 @@ static uint64_t fill_to(const struct qcow2_task *t, const struct qcow2_l2e *e)
 static uint64_t cut_fill(const struct qcow2_task *t, uint64_t to)
 {
 	const struct qcow2 *q = t->job.q;
-	uint64_t end = t->w.first << q->cluster_bits;
+	uint64_t end = t->w.first << q->geo.cluster_bits;
 
 	if (qcow2_data_follows(q))
 		to = qcow2_min(to, qcow2_round_up(q->end, QCOW2_SECTOR));
@@ -197,7 +197,7 @@ static uint64_t cut_fill(const struct qcow2_task *t, uint64_t to)
 static int chunk(struct qcow2_task *t)
 {
 	struct qcow2 *q = t->job.q;
-	uint64_t table, first = t->w.pos >> q->cluster_bits, count;
+	uint64_t table, first = t->w.pos >> q->geo.cluster_bits, count;
 	struct qcow2_slice *s;
 	struct qcow2_l2e e;
 	unsigned int i;
@@ -217,7 +217,7 @@ static int chunk(struct qcow2_task *t)
 	ret = qcow2_l2_check(q, &e, t->w.pos, true);
 	if (ret)
 		return ret;
-	count = ((t->w.end - 1) >> q->cluster_bits) - first + 1;
+	count = ((t->w.end - 1) >> q->geo.cluster_bits) - first + 1;
 	t->w.keep = is_own(q, &e);
 	if (t->w.copy && t->w.keep)
 		count = 1;
@@ -225,14 +225,14 @@ static int chunk(struct qcow2_task *t)
 	ret = qcow2_lock_check(t, first, count);
 	if (ret)
 		return ret;
-	if (t->w.keep && !q->data_file) {
+	if (t->w.keep && !q->geo.data_file) {
 		ret = check_target(q, e.desc & QCOW2_OFFSET,
-				   count << q->cluster_bits);
+				   count << q->geo.cluster_bits);
 		if (ret)
 			return ret;
 	}
 	qcow2_lock(t, first, count);
-	t->w.host = q->data_file ? first << q->cluster_bits :
+	t->w.host = q->geo.data_file ? first << q->geo.cluster_bits :
 				   e.desc & QCOW2_OFFSET;
 	t->job.step = alloc_step;
 	alloc_step(&t->job);
@@ -249,11 +249,11 @@ static void stop_at_data(struct qcow2_task *t, const struct qcow2_l2e *e)
 	uint64_t start = t->w.pos - qcow2_in_cluster(q, t->w.pos);
 	unsigned int i;
 
-	for (i = sub_of(q, t->w.pos) + 1; i < q->subs; i++) {
+	for (i = sub_of(q, t->w.pos) + 1; i < q->geo.subs; i++) {
 		if (qcow2_kind_of(e, i) != QCOW2_DATA)
 			continue;
 		t->w.data_end = qcow2_min(t->w.data_end,
-					  start + ((uint64_t)i << q->sub_bits));
+					  start + ((uint64_t)i << q->geo.sub_bits));
 		return;
 	}
 }
@@ -327,9 +327,9 @@ void qcow2_write_link(struct qcow2_task *t, int error)
 static void link_one(struct qcow2_task *t, struct qcow2_slice *s, uint64_t n)
 {
 	struct qcow2 *q = t->job.q;
-	uint64_t start = (t->w.first + n) << q->cluster_bits;
+	uint64_t start = (t->w.first + n) << q->geo.cluster_bits;
 	uint64_t from = t->w.from > start ? t->w.from : start;
-	uint64_t to = qcow2_min(t->w.to, start + q->cluster_size);
+	uint64_t to = qcow2_min(t->w.to, start + q->geo.cluster_size);
 	unsigned int i = qcow2_slice_index(q, start);
 	unsigned int lo = sub_of(q, from), hi = sub_of(q, to - 1);
 	struct qcow2_l2e e = qcow2_l2_get(q, s, i), old = e;
@@ -338,7 +338,7 @@ static void link_one(struct qcow2_task *t, struct qcow2_slice *s, uint64_t n)
 	if (old.desc & QCOW2_COMPRESSED)
 		e.bitmap = 0;
 	e.bitmap = (e.bitmap & ~(mask | mask << 32)) | mask;
-	e.desc = (t->w.host + (n << q->cluster_bits)) | QCOW2_COPIED;
+	e.desc = (t->w.host + (n << q->geo.cluster_bits)) | QCOW2_COPIED;
 	qcow2_l2_put(q, s, i, e);
 	if (!t->w.keep)
 		qcow2_free_entry(q, &old);
@@ -377,7 +377,7 @@ static void link_step(struct qcow2_job *job)
 	if (ret == QCOW2_WAIT)
 		return;
 	if (ret && !t->w.keep)
-		qcow2_free_later(q, t->w.host, t->w.count << q->cluster_bits);
+		qcow2_free_later(q, t->w.host, t->w.count << q->geo.cluster_bits);
 	qcow2_unlock(t);
 	if (!ret)
 		advance(t, t->w.data_end - t->w.pos);
