@@ -22,9 +22,9 @@ int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
 {
 	uint64_t block = cluster >> q->geo.block_bits, offset;
 	uint64_t i = cluster & ((1ULL << q->geo.block_bits) - 1);
-	unsigned int bits = 31u - (unsigned int)__builtin_clz(
-				q->refcounts.slice_size * 8) -
-			    q->geo.refcount_order;
+	unsigned int bits =
+		31u - (unsigned int)__builtin_clz(q->refcounts.slice_size * 8) -
+		q->geo.refcount_order;
 	const char *wrong;
 
 	if (block >= q->reftable_size)
@@ -52,8 +52,8 @@ uint64_t qcow2_max_clusters(const struct qcow2 *q)
 int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 		uint64_t *host, uint64_t *got)
 {
-	unsigned int entries = (q->refcounts.slice_size * 8) >>
-			       q->geo.refcount_order;
+	unsigned int entries =
+		(q->refcounts.slice_size * 8) >> q->geo.refcount_order;
 	uint64_t max = qcow2_max_clusters(q);
 	struct qcow2_slice *s;
 	unsigned int i, n;
@@ -70,7 +70,8 @@ int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 				q, job, q->free_cursor >> q->geo.block_bits, 0);
 		if (ret)
 			return ret;
-		for (; i < entries && qcow2_refcount_get(&q->geo, s->data, i); i++)
+		for (; i < entries && qcow2_refcount_get(&q->geo, s->data, i);
+		     i++)
 			q->free_cursor++;
 		if (i < entries && q->free_cursor < max)
 			break;

@@ -66,7 +66,8 @@ int qcow2_cache_init(struct qcow2 *q, struct qcow2_cache *c, const char *what,
 
 	c->q = q;
 	c->what = what;
-	c->slice_size = q->geo.cluster_size < SLICE ? q->geo.cluster_size : SLICE;
+	c->slice_size =
+		q->geo.cluster_size < SLICE ? q->geo.cluster_size : SLICE;
 	bytes = qcow2_min(bytes / c->slice_size, MAX_SLICES);
 	c->count = bytes < MIN_SLICES ? MIN_SLICES : (unsigned int)bytes;
 	for (c->buckets = 1; c->buckets < c->count;)

@@ -96,8 +96,8 @@ static int read_name(struct qcow2 *q, const char *what, uint64_t offset,
 
 static int read_extensions(struct qcow2 *q)
 {
-	uint64_t at = q->geo.version == 2 ? QCOW2_H_V2_LENGTH :
-					qcow2_get32(q, QCOW2_H_LENGTH);
+	uint64_t at = q->geo.version == 2 ? QCOW2_H_V2_LENGTH
+					  : qcow2_get32(q, QCOW2_H_LENGTH);
 	uint64_t end = qcow2_get64(q, QCOW2_H_BACKING_OFFSET);
 	char **name;
 	uint32_t head[2];

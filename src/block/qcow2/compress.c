@@ -176,8 +176,7 @@ static void packed_read(struct qcow2_job *job)
 	uint64_t length = (uint64_t)job->child.result;
 	int ret = job->error;
 
-	qcow2_release(t);
-	t->held_seq = 0;
+	qcow2_in_flight_remove(q, &t->in_flight);
 	/* The last sector may be cut off by the end of the file. */
 	if (!ret && length < job->child.length &&
 	    job->child.offset + length < q->file->size)
@@ -199,11 +198,13 @@ int qcow2_unpack(struct qcow2_task *t, uint64_t desc)
 	if (q->unpacked == desc)
 		return 0;
 	if (!q->unpack_in)
-		q->unpack_in = aligned_alloc(4096, qcow2_round_up(
-			2ull * q->geo.cluster_size + QCOW2_SECTOR, 4096));
+		q->unpack_in = aligned_alloc(
+			4096, qcow2_round_up(2ull * q->geo.cluster_size +
+						     QCOW2_SECTOR,
+					     4096));
 	if (!q->unpack_out)
-		q->unpack_out = aligned_alloc(4096, qcow2_round_up(
-			q->geo.cluster_size, 4096));
+		q->unpack_out = aligned_alloc(
+			4096, qcow2_round_up(q->geo.cluster_size, 4096));
 	if (!q->unpack_in || !q->unpack_out)
 		return -ENOMEM;
 	qcow2_packed_range(&q->geo, desc, &offset, &length);
@@ -216,7 +217,7 @@ int qcow2_unpack(struct qcow2_task *t, uint64_t desc)
 	q->unpacked = 0;
 	t->r.packed = desc;
 	t->job.step = packed_read;
-	qcow2_hold(t);
+	qcow2_in_flight_add(q, &t->in_flight);
 	qcow2_child(&t->job, q->file, BLOCK_READ, q->unpack_in, length, offset);
 	return QCOW2_WAIT;
 }

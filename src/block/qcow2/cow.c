@@ -51,7 +51,8 @@ static void write_out(struct qcow2_task *t, const void *buf, uint64_t length)
 	t->job.step = written;
 	qcow2_child(&t->job, q->data, BLOCK_WRITE, (void *)(uintptr_t)buf,
 		    length,
-		    t->w.host + t->w.cow - (t->w.first << q->geo.cluster_bits));
+		    t->w.host + t->w.cow -
+			    (t->w.lock.first << q->geo.cluster_bits));
 }
 
 static void read_old(struct qcow2_task *t, uint64_t from, uint64_t to,

@@ -163,7 +163,7 @@ static int change(struct qcow2_task *t, uint64_t count, unsigned int lo,
 
 	count = qcow2_min(count, qcow2_slice_entries(q) - i);
 	count = qcow2_min(count, QCOW2_STEP);
-	ret = qcow2_lock_check(t, guest >> q->geo.cluster_bits, count);
+	ret = qcow2_range_wait(q, guest >> q->geo.cluster_bits, count, &t->job);
 	if (!ret)
 		ret = is_needed(t, guest, count, lo, hi, &needed);
 	if (!ret && needed)
@@ -172,7 +172,8 @@ static int change(struct qcow2_task *t, uint64_t count, unsigned int lo,
 		return ret;
 	guest += count << q->geo.cluster_bits;
 	if (hi + 1 < q->geo.subs)
-		guest -= q->geo.cluster_size - ((uint64_t)(hi + 1) << q->geo.sub_bits);
+		guest -= q->geo.cluster_size -
+			 ((uint64_t)(hi + 1) << q->geo.sub_bits);
 	t->z.pos = guest;
 	return 0;
 }
@@ -198,8 +199,9 @@ static int change_subs(struct qcow2_task *t, uint64_t end)
 		t->z.pos += map.length;
 		return 0;
 	}
-	return change(t, 1, (unsigned int)(in >> q->geo.sub_bits),
-		      (unsigned int)((in + to - t->z.pos - 1) >> q->geo.sub_bits));
+	return change(
+		t, 1, (unsigned int)(in >> q->geo.sub_bits),
+		(unsigned int)((in + to - t->z.pos - 1) >> q->geo.sub_bits));
 }
 
 static int zero_some(struct qcow2_task *t)
@@ -234,9 +236,11 @@ static int zero_some(struct qcow2_task *t)
 	if (q->geo.data_raw || (q->geo.version < 3 && below && !t->z.cut))
 		return zero_by_hand(t, qcow2_min(left, qcow2_table_left(
 							       q, t->z.pos)));
-	if (qcow2_in_cluster(q, t->z.pos) || end - t->z.pos < q->geo.cluster_size)
+	if (qcow2_in_cluster(q, t->z.pos) ||
+	    end - t->z.pos < q->geo.cluster_size)
 		return change_subs(t, end);
-	return change(t, (end - t->z.pos) >> q->geo.cluster_bits, 0, q->geo.subs - 1);
+	return change(t, (end - t->z.pos) >> q->geo.cluster_bits, 0,
+		      q->geo.subs - 1);
 }
 
 static void zero_step(struct qcow2_job *job)
@@ -246,7 +250,7 @@ static void zero_step(struct qcow2_job *job)
 
 	job->step = zero_step;
 	while (!ret && t->z.pos < t->z.end) {
-		ret = qcow2_turn(t);
+		ret = qcow2_turn(job, &t->steps, qcow2_ends_with(t));
 		if (!ret)
 			ret = zero_some(t);
 	}

@@ -102,8 +102,7 @@ struct qcow2_l2e qcow2_l2_decode(const struct qcow2_geometry *g,
 void qcow2_l2_encode(const struct qcow2_geometry *g, uint8_t *at,
 		     struct qcow2_l2e e)
 {
-	if (!g->extended && !(e.desc & QCOW2_COMPRESSED) &&
-	    e.bitmap & ZEROED)
+	if (!g->extended && !(e.desc & QCOW2_COMPRESSED) && e.bitmap & ZEROED)
 		e.desc |= QCOW2_ZERO;
 	qcow2_store64(at, e.desc);
 	if (g->extended)
@@ -153,8 +152,8 @@ const char *qcow2_l2_wrong(const struct qcow2_geometry *g,
 
 	if (e->desc & QCOW2_COMPRESSED)
 		return g->data_file ? "compressed cluster that must not be "
-				      "one, for guest offset" :
-				      NULL;
+				      "one, for guest offset"
+				    : NULL;
 	if (e->desc & (QCOW2_L2_RESERVED | QCOW2_ZERO))
 		return "L2 entry with reserved bits for guest offset";
 	if (!is_aligned(g, host))

@@ -3,7 +3,7 @@
  * used again only when
  * 1. the disk's L2 entry no longer points to it: a writeback that began after
  *    the change has ended well;
- * 2. no request made from the old mapping is under way (job.c, holds).
+ * 2. no request made from the old mapping is under way (in_flight.h).
  * Then its storage is given back (a hole is punched), and its refcount is
  * lowered in the cache; a later writeback stores that.
  *
@@ -97,13 +97,16 @@ void qcow2_free_take(struct qcow2 *q)
 	qcow2_wake(&q->freer.idle, 0);
 }
 
-void qcow2_free_check(struct qcow2 *q)
+/* Nothing on disk points there any more; a request that is older may. */
+static void held(struct qcow2_job *job)
 {
-	if (q->held_first && q->held_first->held_seq < q->freer.seq)
+	struct qcow2_freer *fr = &job->q->freer;
+
+	if (qcow2_in_flight_wait(job->q, fr->age, job))
 		return;
-	q->freer.state = QCOW2_FREER_LOWERS;
-	qcow2_job_init(q, &q->freer.job, lower);
-	uring_post(q->b->uring, &q->freer.job.op, 0);
+	fr->state = QCOW2_FREER_LOWERS;
+	job->step = lower;
+	qcow2_step_later(job);
 }
 
 void qcow2_free_written(struct qcow2 *q, int error)
@@ -114,8 +117,9 @@ void qcow2_free_written(struct qcow2 *q, int error)
 	if (error || q->freer.state != QCOW2_FREER_TAKEN)
 		return;
 	q->freer.state = QCOW2_FREER_HELD;
-	q->freer.seq = ++q->seq;
-	qcow2_free_check(q);
+	q->freer.age = qcow2_in_flight_age(q);
+	qcow2_job_init(q, &q->freer.job, held);
+	held(&q->freer.job);
 }
 
 /* Lowers the last @want clusters before @end, as far as they are alike. */
@@ -133,9 +137,10 @@ static int lower_some(struct qcow2 *q, uint64_t end, uint64_t want,
 		return ret;
 	count = ret ? 0 : qcow2_refcount_get(&q->geo, s->data, i);
 	if (!count && (!ret || ret == -ENOENT))
-		return qcow2_set_corrupt(q, "refcount 0 of a cluster that was "
-					    "in use", (end - 1) <<
-					 q->geo.cluster_bits);
+		return qcow2_set_corrupt(q,
+					 "refcount 0 of a cluster that was "
+					 "in use",
+					 (end - 1) << q->geo.cluster_bits);
 	if (ret)
 		return ret;
 	for (n = 1; n < want && n <= i; n++)
@@ -176,7 +181,7 @@ static void punched(struct qcow2_job *job)
 static void unlock(struct qcow2_freer *fr)
 {
 	if (fr->locked)
-		qcow2_unlock(&fr->lock);
+		qcow2_range_unlock(fr->job.q, &fr->lock);
 	fr->locked = false;
 }
 
@@ -198,13 +203,12 @@ static uint64_t lock_before(struct qcow2 *q, uint64_t end, uint64_t want)
 	uint64_t n = qcow2_slice_index(q, (end - 1) << q->geo.cluster_bits) + 1;
 
 	n = qcow2_min(n, want);
-	if (qcow2_is_locked(q, end - n, n))
+	if (qcow2_range_locked(q, end - n, n))
 		n = 1;
-	if (qcow2_is_locked(q, end - n, n))
+	if (qcow2_range_locked(q, end - n, n))
 		return 0;
 	fr->locked = true;
-	fr->lock.job.q = q;
-	qcow2_lock(&fr->lock, end - n, n);
+	qcow2_range_lock(q, &fr->lock, end - n, n);
 	return n;
 }
 
@@ -239,7 +243,7 @@ static int punch_data(struct qcow2 *q, uint64_t end, uint64_t want,
 	*done = 1;
 	if (!fr->locked && !lock_before(q, end, want))
 		return 0;
-	fr->count = fr->lock.w.count;
+	fr->count = fr->lock.count;
 	ret = qcow2_l1_get(q, guest, true, &table, &copied);
 	if (!ret && table) {
 		ret = qcow2_slice_get(&q->l2,

@@ -139,7 +139,8 @@ static int check_version(struct qcow2 *q)
 				       "to the cluster size");
 	q->geo.refcount_order = qcow2_get32(q, QCOW2_H_REFCOUNT_ORDER);
 	if (q->geo.refcount_order > 6)
-		return qcow2_bad_field(q, "refcount_order", q->geo.refcount_order,
+		return qcow2_bad_field(q, "refcount_order",
+				       q->geo.refcount_order,
 				       "it must be 0 to 6");
 	q->incompatible = qcow2_get64(q, QCOW2_H_INCOMPAT);
 	q->autoclear = qcow2_get64(q, QCOW2_H_AUTOCLEAR);
@@ -163,12 +164,14 @@ static int check_features(struct qcow2 *q)
 				       "encryption is not supported; convert it"
 				       " with 'qemu-img convert'");
 	if (other != (q->geo.compression != 0) || q->geo.compression > 1)
-		return qcow2_bad_field(q, "compression_type", q->geo.compression,
+		return qcow2_bad_field(q, "compression_type",
+				       q->geo.compression,
 				       "it must be 0 (zlib), or 1 (zstd) with "
 				       "the incompatible bit 3");
 	q->geo.extended = q->incompatible & QCOW2_INCOMPAT_EXTENDED_L2;
 	q->geo.data_file = q->incompatible & QCOW2_INCOMPAT_DATA_FILE;
-	q->geo.data_raw = q->geo.data_file && q->autoclear & QCOW2_AUTOCLEAR_DATA_RAW;
+	q->geo.data_raw =
+		q->geo.data_file && q->autoclear & QCOW2_AUTOCLEAR_DATA_RAW;
 	if (q->geo.extended && q->geo.cluster_bits < 14)
 		return qcow2_bad_field(q, "cluster_bits", q->geo.cluster_bits,
 				       "extended L2 entries (incompatible bit "

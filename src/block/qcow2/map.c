@@ -65,9 +65,11 @@ int qcow2_l1_get(struct qcow2 *q, uint64_t guest, bool change, uint64_t *offset,
 uint64_t qcow2_slice_offset(const struct qcow2 *q, uint64_t table,
 			    uint64_t guest)
 {
-	uint64_t i = (guest >> q->geo.cluster_bits) & ((1ULL << q->geo.l2_bits) - 1);
+	uint64_t i =
+		(guest >> q->geo.cluster_bits) & ((1ULL << q->geo.l2_bits) - 1);
 
-	return table + ((i * q->geo.l2_entry) & ~(uint64_t)(q->l2.slice_size - 1));
+	return table +
+	       ((i * q->geo.l2_entry) & ~(uint64_t)(q->l2.slice_size - 1));
 }
 
 /* It has no meaning there, and does no harm: QEMU looks over it, too. */
@@ -121,8 +123,8 @@ static uint64_t run_length(struct qcow2 *q, const struct qcow2_slice *s,
 			   const struct qcow2_map *map)
 {
 	unsigned int i = qcow2_slice_index(q, guest);
-	unsigned int sub = (unsigned int)(qcow2_in_cluster(q, guest) >>
-					  q->geo.sub_bits);
+	unsigned int sub =
+		(unsigned int)(qcow2_in_cluster(q, guest) >> q->geo.sub_bits);
 	uint32_t unit = 1u << q->geo.sub_bits;
 	uint64_t run = unit - (guest & (unit - 1));
 	struct qcow2_l2e e = qcow2_l2_get(q, s, i);
@@ -144,7 +146,8 @@ static uint64_t run_length(struct qcow2 *q, const struct qcow2_slice *s,
 		if (qcow2_kind_of(&e, sub) != map->kind)
 			break;
 		if (map->kind == QCOW2_DATA &&
-		    ((e.desc & QCOW2_OFFSET) + ((uint64_t)sub << q->geo.sub_bits) !=
+		    ((e.desc & QCOW2_OFFSET) +
+				     ((uint64_t)sub << q->geo.sub_bits) !=
 			     map->host + run ||
 		     !(e.desc & QCOW2_COPIED) != !map->copied))
 			break;
@@ -178,12 +181,14 @@ int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 	ret = qcow2_l2_check(q, &e, guest, change);
 	if (ret)
 		return ret;
-	map->kind = qcow2_kind_of(&e, (unsigned int)(qcow2_in_cluster(q, guest)
-						     >> q->geo.sub_bits));
+	map->kind =
+		qcow2_kind_of(&e, (unsigned int)(qcow2_in_cluster(q, guest) >>
+						 q->geo.sub_bits));
 	if (map->kind == QCOW2_PACKED) {
 		map->host = e.desc;
-		map->length = qcow2_min(length, q->geo.cluster_size -
-						qcow2_in_cluster(q, guest));
+		map->length =
+			qcow2_min(length, q->geo.cluster_size -
+						  qcow2_in_cluster(q, guest));
 		return 0;
 	}
 	if (map->kind == QCOW2_DATA) {

@@ -36,7 +36,8 @@ int qcow2_check_plain(struct qcow2 *q)
 				       "most 131072 entries (1 MiB)");
 	if (q->reftable_size > MOST_TABLE / 8)
 		return qcow2_bad_field(q, "refcount_table_clusters",
-				       q->reftable_size * 8 >> q->geo.cluster_bits,
+				       q->reftable_size * 8 >>
+					       q->geo.cluster_bits,
 				       "with --untrusted a refcount table has "
 				       "at most 1 MiB");
 	if (q->snapshots && writes)

@@ -212,7 +212,6 @@ static int qcow2_open(struct block *b)
 	if (b->opt.snapshot)
 		b->opt.read_only = true;
 	q->b = b;
-	q->seq = 1;
 	q->l1_dirty_first = 1;
 	ret = qcow2_pools_init(q);
 	if (ret)
@@ -252,6 +251,7 @@ static bool is_busy(const struct qcow2 *q)
 {
 	return q->wb.busy || q->header_writer.busy || q->l2.unsettled ||
 	       q->refcounts.unsettled ||
+	       q->freer.state == QCOW2_FREER_HELD ||
 	       q->freer.state == QCOW2_FREER_LOWERS;
 }
 

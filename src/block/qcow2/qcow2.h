@@ -6,7 +6,11 @@
  *   chain.c      the files: the image's own, its data file, its backing file
  *   snapshot.c   finds an internal snapshot to export
  *   format.c     the format: geometry, entries of tables
- *   job.c        whatever waits: queues, pools, child requests
+ *   job.c        whatever waits: queues, child requests
+ *   buffer.c     buffers of copy on write
+ *   in_flight.c  mappings that requests under way were made from
+ *   range_lock.c locks of guest clusters
+ *   request.c    requests of the guest, and their tasks
  *   cache.c      slices of L2 tables and refcount blocks
  *   map.c        guest offset -> where it is
  *   read.c       guest reads, and the reads of copy on write
@@ -30,37 +34,17 @@
 #define RAWFUSE_BLOCK_QCOW2_QCOW2_H
 
 #include "block/block.h"
+#include "block/qcow2/buffer.h"
 #include "block/qcow2/format.h"
+#include "block/qcow2/in_flight.h"
+#include "block/qcow2/job.h"
+#include "block/qcow2/range_lock.h"
 
 #define QCOW2_TASKS 128 /* requests that run at the same time */
-#define QCOW2_BUFFERS 4 /* of copy on write */
-#define QCOW2_BUFFER (64u << 10) /* bytes of one */
 #define QCOW2_L2_CACHE (256u << 10) /* bytes, if nothing is said */
 #define QCOW2_REFCOUNT_CACHE (64u << 10)
 #define QCOW2_FREES 1024 /* extents that wait to be freed */
 #define QCOW2_STEP 256 /* clusters that one step may let go */
-
-#define QCOW2_WAIT 1 /* returned: the job waits and will be stepped again */
-
-struct qcow2;
-
-/*
- * Something that goes on in steps. It waits in at most one queue, or for its
- * child request; then step() is called again, with error set if what it waited
- * for failed.
- */
-struct qcow2_job {
-	struct op op;
-	struct qcow2 *q;
-	void (*step)(struct qcow2_job *job);
-	struct qcow2_job *next; /* in a queue */
-	struct block_req child;
-	int error; /* -errno */
-};
-
-struct qcow2_queue {
-	struct qcow2_job *first, *last;
-};
 
 /* A piece of an L2 table or a refcount block, as on disk. */
 struct qcow2_slice {
@@ -129,9 +113,7 @@ struct qcow2_task {
 	int64_t result;
 	uint64_t pos, end; /* of the request: what is left */
 
-	/* A mapping is in use until a child request is over. */
-	struct qcow2_task *held_prev, *held_next;
-	uint64_t held_seq; /* 0: none */
+	struct qcow2_in_flight in_flight;
 
 	/* read.c */
 	struct {
@@ -150,7 +132,7 @@ struct qcow2_task {
 		const uint8_t *src; /* of pos; NULL: zeros */
 		bool guest; /* it lies in the request's buffer */
 		void (*done)(struct qcow2_task *t);
-		uint64_t first, count; /* guest clusters that are locked */
+		struct qcow2_range_lock lock;
 		uint64_t host; /* of the first cluster */
 		uint64_t from, to; /* guest bytes that become data */
 		uint64_t data_end; /* the request's part of it */
@@ -176,9 +158,6 @@ struct qcow2_task {
 		uint64_t entries; /* that it saw there */
 		uint64_t began; /* monotonic seconds */
 	} s;
-
-	struct qcow2_task *locked_prev, *locked_next;
-	struct qcow2_queue unlock;
 };
 
 /* Makes one L2 table at a time. */
@@ -248,9 +227,9 @@ enum qcow2_freer_state {
 struct qcow2_freer {
 	struct qcow2_job job;
 	enum qcow2_freer_state state;
-	uint64_t seq; /* holds older than this must go */
+	uint64_t age; /* what is older in flight must go */
 	uint64_t punched; /* the clusters before this one have no storage */
-	struct qcow2_task lock; /* of a range of the data file */
+	struct qcow2_range_lock lock; /* of a range of the data file */
 	bool locked;
 	uint64_t count; /* clusters of it that are punched */
 	struct qcow2_frees frees;
@@ -310,8 +289,7 @@ struct qcow2 {
 	struct block_req *fifo_first, *fifo_last; /* wait for a task */
 	struct op fifo_op;
 	bool fifo_posted;
-	uint8_t *buffers, *free_buffer;
-	struct qcow2_queue buffer_waiters;
+	struct qcow2_buffers *buffers;
 	uint8_t *zeros; /* QCOW2_BUFFER of them */
 
 	/* compress.c: one cluster is unpacked at a time, and kept. */
@@ -321,9 +299,8 @@ struct qcow2 {
 	struct qcow2_queue unpack_waiters;
 	void *unpack_state;
 
-	struct qcow2_task *held_first, *held_last; /* oldest first */
-	struct qcow2_task *locked_first;
-	uint64_t seq;
+	struct qcow2_in_flight_list in_flight;
+	struct qcow2_range_lock *locked; /* all of them */
 
 	uint64_t free_cursor; /* no cluster below it is free */
 	uint64_t end; /* bytes of the disk, growth under way included */
@@ -420,46 +397,13 @@ int qcow2_for_snapshots(struct qcow2 *q,
 				  uint64_t l1_offset, uint32_t l1_size),
 			void *arg);
 
-/* job.c */
-int qcow2_wait(struct qcow2_queue *queue, struct qcow2_job *job);
-/* Steps all of them, soon; with @error unless it is 0. */
-void qcow2_wake(struct qcow2_queue *queue, int error);
-/* The error is for the first, who started it; the others look once more. */
-void qcow2_wake_starter(struct qcow2_queue *queue, int error);
-void qcow2_job_init(struct qcow2 *q, struct qcow2_job *job,
-		    void (*step)(struct qcow2_job *job));
-/* What a request to a node below ended in: 0, or -errno. */
-int qcow2_io_error(const struct block_req *req);
-/* Lets @job wait for a request to @b; its result is job->child.result. */
-void qcow2_child(struct qcow2_job *job, struct block *b, enum block_type type,
-		 void *buf, uint64_t length, uint64_t offset);
-/*
- * The same as a part of @req: the buffer lies where that of @req does, and what
- * cancels @req cancels it.
- */
-void qcow2_child_of(struct qcow2_job *job, struct block *b,
-		    enum block_type type, const struct block_req *req,
-		    void *buf, uint64_t length, uint64_t offset);
-uint8_t *qcow2_take_buffer(struct qcow2 *q, struct qcow2_job *job);
-void qcow2_give_buffer(struct qcow2 *q, uint8_t *buffer);
+/* request.c */
 int qcow2_pools_init(struct qcow2 *q);
 void qcow2_pools_free(struct qcow2 *q);
-/* The mapping that @t has looked up stays in use until it is released. */
-void qcow2_hold(struct qcow2_task *t);
-void qcow2_release(struct qcow2_task *t);
-/* Waits if one of these guest clusters is being given a place. */
-int qcow2_lock_check(struct qcow2_task *t, uint64_t first, uint64_t count);
-bool qcow2_is_locked(const struct qcow2 *q, uint64_t first, uint64_t count);
-void qcow2_lock(struct qcow2_task *t, uint64_t first, uint64_t count);
-void qcow2_unlock(struct qcow2_task *t);
-/*
- * Before each step of work that may have many, with nothing locked: 0; or
- * QCOW2_WAIT: others have their turn, then job.step() is called; or -ESHUTDOWN:
- * nobody waits for it any more.
- */
-int qcow2_turn(struct qcow2_task *t);
 /* The task's request is over. */
 void qcow2_finish(struct qcow2_task *t, int64_t result);
+/* With what its work may end early. A WRITE is near its end: NULL. */
+const struct block_req *qcow2_ends_with(const struct qcow2_task *t);
 void qcow2_fifo_add(struct qcow2 *q, struct block_req *req);
 
 /* qcow2.c: starts a request in its task. */
@@ -525,8 +469,6 @@ void qcow2_free_entry(struct qcow2 *q, const struct qcow2_l2e *e);
 /* writeback.c: what was waiting is now stable. */
 void qcow2_free_take(struct qcow2 *q);
 void qcow2_free_written(struct qcow2 *q, int error);
-/* job.c: a hold has gone. */
-void qcow2_free_check(struct qcow2 *q);
 
 /* alloc.c: takes up to @want contiguous clusters; QCOW2_WAIT or -errno. */
 int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,

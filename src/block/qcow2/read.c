@@ -61,9 +61,8 @@ static void child_done(struct qcow2_job *job)
 	struct qcow2_task *t = QCOW2_TASK(job);
 	uint64_t got;
 
-	if (t->held_seq)
-		qcow2_release(t);
-	t->held_seq = 0;
+	if (t->in_flight.age)
+		qcow2_in_flight_remove(job->q, &t->in_flight);
 	if (job->error) {
 		end_read(t, job->error);
 		return;
@@ -80,7 +79,7 @@ static int read_child(struct qcow2_task *t, struct block *b, uint64_t length,
 	t->r.length = length;
 	t->job.step = child_done;
 	if (b != t->job.q->backing)
-		qcow2_hold(t);
+		qcow2_in_flight_add(t->job.q, &t->in_flight);
 	if (t->r.guest)
 		qcow2_child_of(&t->job, b, BLOCK_READ, t->req, t->r.buf, length,
 			       offset);

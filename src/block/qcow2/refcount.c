@@ -45,8 +45,9 @@ static void end(struct qcow2 *q, int error)
 		log_limited("%s: qcow2: making refcount blocks: %s",
 			  q->b->opt.path, strerror(-error));
 	if (!error && m->extra)
-		m->extra_host = ((m->block << q->geo.block_bits) + m->used -
-				 m->extra) << q->geo.cluster_bits;
+		m->extra_host =
+			((m->block << q->geo.block_bits) + m->used - m->extra)
+			<< q->geo.cluster_bits;
 	qcow2_wake(&m->waiters, error);
 }
 
@@ -61,7 +62,8 @@ static void publish(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
 	struct qcow2_refcount_maker *m = &q->refcount_maker;
-	uint64_t k, size = (uint64_t)m->table_clusters << (q->geo.cluster_bits - 3);
+	uint64_t k,
+		size = (uint64_t)m->table_clusters << (q->geo.cluster_bits - 3);
 
 	if (job->error) {
 		if (m->table) {

@@ -198,8 +198,8 @@ static int write_refcounts(struct repair *r)
 	}
 	at = (from + blocks) << q->geo.cluster_bits;
 	if (!ret)
-		ret = block_pwrite(q->file, table, tables << q->geo.cluster_bits,
-				   at);
+		ret = block_pwrite(q->file, table,
+				   tables << q->geo.cluster_bits, at);
 	free(table);
 	if (!ret)
 		ret = flush(q);
@@ -231,7 +231,8 @@ static int repair(struct repair *r)
 		return qcow2_repair_refuse(r, "it is too large, with clusters",
 					   r->clusters);
 	if (r->clusters * sizeof(*r->counts) + r->clusters / 4 +
-		    q->geo.cluster_size > qcow2_memory_left(q))
+		    q->geo.cluster_size >
+	    qcow2_memory_left(q))
 		return qcow2_repair_refuse(r, "there is too little memory "
 					      "(--memory), with clusters",
 					   r->clusters);

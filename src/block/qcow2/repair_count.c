@@ -256,7 +256,8 @@ static int check_single(struct repair *r)
 	if (q->l1_size && r->counts[q->l1_offset >> q->geo.cluster_bits] != 1)
 		return qcow2_repair_refuse(r, "a second use of the L1 table",
 					   q->l1_offset);
-	if (q->geo.refcount_order < 5 && r->highest >> (1u << q->geo.refcount_order))
+	if (q->geo.refcount_order < 5 &&
+	    r->highest >> (1u << q->geo.refcount_order))
 		return qcow2_repair_refuse(
 			r, "a refcount too high for the image's refcount_bits:",
 			r->highest);

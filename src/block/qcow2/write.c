@@ -60,8 +60,7 @@ static void in_place_done(struct qcow2_job *job)
 {
 	struct qcow2_task *t = QCOW2_TASK(job);
 
-	qcow2_release(t);
-	t->held_seq = 0;
+	qcow2_in_flight_remove(job->q, &t->in_flight);
 	if (!job->error)
 		advance(t, job->child.length);
 	write_step(job);
@@ -88,7 +87,7 @@ static int in_place(struct qcow2_task *t, const struct qcow2_map *map)
 	if (ret)
 		return ret;
 	t->job.step = in_place_done;
-	qcow2_hold(t);
+	qcow2_in_flight_add(q, &t->in_flight);
 	if (t->w.guest) {
 		src = (uintptr_t)t->req->buf + (t->w.pos - t->req->offset);
 		qcow2_child_of(&t->job, q->data, BLOCK_WRITE, t->req,
@@ -104,8 +103,8 @@ static int in_place(struct qcow2_task *t, const struct qcow2_map *map)
 
 static bool is_own(const struct qcow2 *q, const struct qcow2_l2e *e)
 {
-	return q->geo.data_file || (!(e->desc & QCOW2_COMPRESSED) &&
-				e->desc & QCOW2_COPIED);
+	return q->geo.data_file ||
+	       (!(e->desc & QCOW2_COMPRESSED) && e->desc & QCOW2_COPIED);
 }
 
 static bool has_data(const struct qcow2_l2e *e)
@@ -130,7 +129,8 @@ static uint64_t chunk_clusters(struct qcow2 *q, const struct qcow2_slice *s,
 			break;
 		if (keep && !q->geo.data_file &&
 		    (next.desc & QCOW2_OFFSET) !=
-			    (e.desc & QCOW2_OFFSET) + (n << q->geo.cluster_bits))
+			    (e.desc & QCOW2_OFFSET) +
+				    (n << q->geo.cluster_bits))
 			break;
 	}
 	return n;
@@ -138,7 +138,7 @@ static uint64_t chunk_clusters(struct qcow2 *q, const struct qcow2_slice *s,
 
 static uint64_t chunk_end(const struct qcow2_task *t)
 {
-	return qcow2_min(t->w.end, (t->w.first + t->w.count)
+	return qcow2_min(t->w.end, (t->w.lock.first + t->w.lock.count)
 					   << t->job.q->geo.cluster_bits);
 }
 
@@ -179,7 +179,7 @@ static uint64_t fill_to(const struct qcow2_task *t, const struct qcow2_l2e *e)
 static uint64_t cut_fill(const struct qcow2_task *t, uint64_t to)
 {
 	const struct qcow2 *q = t->job.q;
-	uint64_t end = t->w.first << q->geo.cluster_bits;
+	uint64_t end = t->w.lock.first << q->geo.cluster_bits;
 
 	if (qcow2_data_follows(q))
 		to = qcow2_min(to, qcow2_round_up(q->end, QCOW2_SECTOR));
@@ -222,7 +222,7 @@ static int chunk(struct qcow2_task *t)
 	if (t->w.copy && t->w.keep)
 		count = 1;
 	count = chunk_clusters(q, s, i, count, t->w.keep);
-	ret = qcow2_lock_check(t, first, count);
+	ret = qcow2_range_wait(q, first, count, &t->job);
 	if (ret)
 		return ret;
 	if (t->w.keep && !q->geo.data_file) {
@@ -231,9 +231,9 @@ static int chunk(struct qcow2_task *t)
 		if (ret)
 			return ret;
 	}
-	qcow2_lock(t, first, count);
-	t->w.host = q->geo.data_file ? first << q->geo.cluster_bits :
-				   e.desc & QCOW2_OFFSET;
+	qcow2_range_lock(q, &t->w.lock, first, count);
+	t->w.host = q->geo.data_file ? first << q->geo.cluster_bits
+				     : e.desc & QCOW2_OFFSET;
 	t->job.step = alloc_step;
 	alloc_step(&t->job);
 	return QCOW2_WAIT;
@@ -252,8 +252,9 @@ static void stop_at_data(struct qcow2_task *t, const struct qcow2_l2e *e)
 	for (i = sub_of(q, t->w.pos) + 1; i < q->geo.subs; i++) {
 		if (qcow2_kind_of(e, i) != QCOW2_DATA)
 			continue;
-		t->w.data_end = qcow2_min(t->w.data_end,
-					  start + ((uint64_t)i << q->geo.sub_bits));
+		t->w.data_end =
+			qcow2_min(t->w.data_end,
+				  start + ((uint64_t)i << q->geo.sub_bits));
 		return;
 	}
 }
@@ -295,22 +296,20 @@ static void alloc_step(struct qcow2_job *job)
 {
 	struct qcow2_task *t = QCOW2_TASK(job);
 	struct qcow2 *q = job->q;
-	uint64_t got = t->w.count;
+	uint64_t got = t->w.lock.count;
 	int ret = job->error;
 
 	if (!ret && !t->w.keep)
-		ret = qcow2_alloc(q, job, t->w.count, &t->w.host, &got);
+		ret = qcow2_alloc(q, job, t->w.lock.count, &t->w.host, &got);
 	if (ret == QCOW2_WAIT)
 		return;
 	if (ret) {
-		qcow2_unlock(t);
+		qcow2_range_unlock(q, &t->w.lock);
 		end_write(t, ret);
 		return;
 	}
-	if (got < t->w.count) {
-		t->w.count = got;
-		qcow2_wake(&t->unlock, 0);
-	}
+	if (got < t->w.lock.count)
+		qcow2_range_shrink(&t->w.lock, got);
 	job->step = prepare_fill;
 	prepare_fill(job);
 }
@@ -327,7 +326,7 @@ void qcow2_write_link(struct qcow2_task *t, int error)
 static void link_one(struct qcow2_task *t, struct qcow2_slice *s, uint64_t n)
 {
 	struct qcow2 *q = t->job.q;
-	uint64_t start = (t->w.first + n) << q->geo.cluster_bits;
+	uint64_t start = (t->w.lock.first + n) << q->geo.cluster_bits;
 	uint64_t from = t->w.from > start ? t->w.from : start;
 	uint64_t to = qcow2_min(t->w.to, start + q->geo.cluster_size);
 	unsigned int i = qcow2_slice_index(q, start);
@@ -361,7 +360,7 @@ static int link_all(struct qcow2_task *t)
 					       &t->job, &s);
 	if (ret)
 		return ret;
-	for (n = 0; n < t->w.count; n++)
+	for (n = 0; n < t->w.lock.count; n++)
 		link_one(t, s, n);
 	return 0;
 }
@@ -377,8 +376,9 @@ static void link_step(struct qcow2_job *job)
 	if (ret == QCOW2_WAIT)
 		return;
 	if (ret && !t->w.keep)
-		qcow2_free_later(q, t->w.host, t->w.count << q->geo.cluster_bits);
-	qcow2_unlock(t);
+		qcow2_free_later(q, t->w.host,
+				 t->w.lock.count << q->geo.cluster_bits);
+	qcow2_range_unlock(q, &t->w.lock);
 	if (!ret)
 		advance(t, t->w.data_end - t->w.pos);
 	job->error = ret;
@@ -400,7 +400,7 @@ static void write_step(struct qcow2_job *job)
 	if (!ret && q->corrupt)
 		ret = -EIO;
 	if (!ret && !t->w.guest)
-		ret = qcow2_turn(t);
+		ret = qcow2_turn(job, &t->steps, qcow2_ends_with(t));
 	if (!ret)
 		ret = qcow2_lookup(q, job, t->w.pos, t->w.end - t->w.pos, true,
 				   &map);
