@@ -77,10 +77,7 @@ static void l1_published(struct qcow2_job *job)
 	struct qcow2_grower *g = &q->grower;
 
 	if (job->error) {
-		qcow2_put64(q, QCOW2_H_L1_OFFSET, q->l1_offset);
-		qcow2_put32(q, QCOW2_H_L1_SIZE, q->l1_size);
-		/* It may have got there even so: the new table stays. */
-		q->header_stale = true;
+		/* The disk may have it even so: the new table stays. */
 		g->l1_host = 0;
 		end_grow(q, job->error);
 		return;
@@ -100,16 +97,6 @@ static void l1_published(struct qcow2_job *job)
 	grow_step(job);
 }
 
-static void l1_sync(struct qcow2_job *job)
-{
-	if (job->error) {
-		l1_published(job);
-		return;
-	}
-	job->step = l1_published;
-	qcow2_child(job, job->q->file, BLOCK_FLUSH, NULL, 0, 0);
-}
-
 static void l1_point(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
@@ -118,10 +105,12 @@ static void l1_point(struct qcow2_job *job)
 		end_grow(q, job->error);
 		return;
 	}
-	qcow2_put64(q, QCOW2_H_L1_OFFSET, q->grower.l1_host);
-	qcow2_put32(q, QCOW2_H_L1_SIZE, q->grower.l1_size);
-	job->step = l1_sync;
-	qcow2_header_write(q, job);
+	job->step = l1_published;
+	qcow2_publish(q, &q->grower.publish,
+		      &(struct qcow2_place){ QCOW2_H_L1_OFFSET, QCOW2_H_L1_SIZE,
+					     q->grower.l1_host,
+					     q->grower.l1_size },
+		      job);
 }
 
 static void l1_written(struct qcow2_job *job)

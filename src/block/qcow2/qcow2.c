@@ -249,9 +249,8 @@ static int wait_for(struct qcow2 *q, struct closer *c)
 
 static bool is_busy(const struct qcow2 *q)
 {
-	return q->wb.busy || q->header_writer.busy || q->l2.unsettled ||
-	       q->refcounts.unsettled ||
-	       q->freer.state == QCOW2_FREER_HELD ||
+	return q->wb.busy || qcow2_header_busy(q) || q->l2.unsettled ||
+	       q->refcounts.unsettled || q->freer.state == QCOW2_FREER_HELD ||
 	       q->freer.state == QCOW2_FREER_LOWERS;
 }
 

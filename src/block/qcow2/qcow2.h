@@ -2,7 +2,7 @@
  * The qcow2 driver's insides. docs: the design note of each file.
  *
  *   qcow2.c      open, submit, close: the driver's glue
- *   header.c     the header, checked and written
+ *   header.c     the header, written; header_read.c: checked
  *   chain.c      the files: the image's own, its data file, its backing file
  *   snapshot.c   finds an internal snapshot to export
  *   format.c     the format: geometry, entries of tables
@@ -36,6 +36,7 @@
 #include "block/block.h"
 #include "block/qcow2/buffer.h"
 #include "block/qcow2/format.h"
+#include "block/qcow2/header.h"
 #include "block/qcow2/in_flight.h"
 #include "block/qcow2/job.h"
 #include "block/qcow2/range_lock.h"
@@ -186,17 +187,10 @@ struct qcow2_refcount_maker {
 	uint32_t piece;
 	uint8_t *buffer;
 	uint64_t *table; /* the larger one; NULL: it stays */
+	struct qcow2_publish publish;
 	uint32_t table_clusters;
 	uint64_t table_host;
 	struct qcow2_queue waiters;
-};
-
-struct qcow2_header_writer {
-	struct qcow2_job job;
-	bool busy;
-	bool again; /* the header has changed since */
-	uint8_t *copy; /* what is being written */
-	struct qcow2_queue now, next; /* who waits for which write */
 };
 
 struct qcow2_writeback {
@@ -246,6 +240,7 @@ struct qcow2_grower {
 	uint64_t *l1; /* the larger table */
 	uint32_t l1_size; /* entries */
 	uint64_t l1_clusters, l1_host;
+	struct qcow2_publish publish;
 };
 
 /* Where L2 tables and refcount blocks are; fence.c. */
@@ -264,6 +259,7 @@ struct qcow2 {
 
 	/* The header: */
 	uint8_t *header; /* its first sector, as it is to be on disk */
+	struct qcow2_header_writer *header_writer;
 	struct qcow2_geometry geo;
 	uint64_t incompatible, autoclear;
 	uint32_t snapshots;
@@ -321,7 +317,6 @@ struct qcow2 {
 	struct qcow2_frees frees; /* wait for a writeback */
 	struct qcow2_table_maker table_maker;
 	struct qcow2_refcount_maker refcount_maker;
-	struct qcow2_header_writer header_writer;
 	struct qcow2_writeback wb;
 	struct qcow2_freer freer;
 	struct qcow2_grower grower;
@@ -333,45 +328,6 @@ static inline uint64_t qcow2_in_cluster(const struct qcow2 *q, uint64_t at)
 {
 	return at & (q->geo.cluster_size - 1);
 }
-
-/*
- * header.c. Read and check; waits, logs one line, -errno. The write is queued:
- * returns QCOW2_WAIT, and steps @job (may be NULL) when it is over.
- */
-int qcow2_header_read(struct qcow2 *q);
-int qcow2_header_write(struct qcow2 *q, struct qcow2_job *job);
-uint32_t qcow2_get32(const struct qcow2 *q, enum qcow2_field field);
-uint64_t qcow2_get64(const struct qcow2 *q, enum qcow2_field field);
-void qcow2_put32(struct qcow2 *q, enum qcow2_field field, uint32_t value);
-void qcow2_put64(struct qcow2 *q, enum qcow2_field field, uint64_t value);
-/* Logs "path: what: field value: why"; returns -EINVAL. */
-int qcow2_bad_field(const struct qcow2 *q, const char *field, uint64_t value,
-		    const char *why);
-/* Reads a table of @entries * 8 bytes that must lie in the file. */
-int qcow2_read_table(struct qcow2 *q, const char *what, uint64_t offset,
-		     uint64_t entries, uint64_t **table);
-/*
- * A table or cluster is to be at @offset, past the end of the file: why, for a
- * message.
- */
-const char *qcow2_why_outside(const struct qcow2 *q, uint64_t offset);
-/* The first of these: one line, the corrupt bit; writing ends. -EIO. */
-int qcow2_set_corrupt(struct qcow2 *q, const char *what, uint64_t offset);
-/*
- * What is wrong with metadata is met by who wants to @change it: as above. By
- * who only reads: a line, and no mark. -EIO.
- */
-int qcow2_damaged(struct qcow2 *q, bool change, const char *what,
-		  uint64_t offset);
-/*
- * Metadata is read from a file that may end within its last cluster: what is
- * missing of that is zeros, as QEMU has it. @got: the result, of a read that
- * began when the file ended at @end. 0, or what is wrong.
- */
-int qcow2_pad(const struct qcow2 *q, void *buf, uint64_t length,
-	      uint64_t offset, int64_t got, uint64_t end);
-/* Reads metadata at open, padded so; waits; 0 or -errno. */
-int qcow2_pread(struct qcow2 *q, void *buf, uint64_t length, uint64_t offset);
 
 /* chain.c. Opening may wait; one line, -errno. */
 int qcow2_open_file(struct qcow2 *q);

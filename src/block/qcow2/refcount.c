@@ -66,14 +66,6 @@ static void publish(struct qcow2_job *job)
 		size = (uint64_t)m->table_clusters << (q->geo.cluster_bits - 3);
 
 	if (job->error) {
-		if (m->table) {
-			q->header_stale = true;
-			qcow2_put64(q, QCOW2_H_REFTABLE_OFFSET,
-				    q->reftable_offset);
-			qcow2_put32(q, QCOW2_H_REFTABLE_CLUSTERS,
-				    (uint32_t)(q->reftable_size >>
-					       (q->geo.cluster_bits - 3)));
-		}
 		end(q, job->error);
 		return;
 	}
@@ -116,13 +108,17 @@ static void point(struct qcow2_job *job)
 		end(q, job->error);
 		return;
 	}
-	job->step = pointed;
 	if (m->table) {
-		qcow2_put64(q, QCOW2_H_REFTABLE_OFFSET, m->table_host);
-		qcow2_put32(q, QCOW2_H_REFTABLE_CLUSTERS, m->table_clusters);
-		qcow2_header_write(q, job);
+		job->step = publish;
+		qcow2_publish(q, &m->publish,
+			      &(struct qcow2_place){ QCOW2_H_REFTABLE_OFFSET,
+						     QCOW2_H_REFTABLE_CLUSTERS,
+						     m->table_host,
+						     m->table_clusters },
+			      job);
 		return;
 	}
+	job->step = pointed;
 	memcpy(m->buffer, q->reftable + first, (last - first) * 8);
 	for (k = 0; k < m->blocks; k++) {
 		entry = htobe64(block_host(q, k));

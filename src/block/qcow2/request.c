@@ -126,10 +126,8 @@ int qcow2_pools_init(struct qcow2 *q)
 {
 	unsigned int i;
 
-	q->header = aligned_alloc(4096, 4096);
-	q->header_writer.copy = aligned_alloc(4096, 4096);
 	q->tasks = calloc(QCOW2_TASKS, sizeof(*q->tasks));
-	if (!q->header || !q->header_writer.copy || !q->tasks)
+	if (!q->tasks || qcow2_header_init(q))
 		return -ENOMEM;
 	for (i = 0; i < QCOW2_TASKS; i++) {
 		qcow2_job_init(q, &q->tasks[i].job, NULL);
@@ -149,8 +147,7 @@ int qcow2_pools_init(struct qcow2 *q)
 void qcow2_pools_free(struct qcow2 *q)
 {
 	qcow2_buffers_free(q);
-	free(q->header);
-	free(q->header_writer.copy);
+	qcow2_header_free(q);
 	free(q->tasks);
 	free(q->frees.list);
 	free(q->freer.frees.list);
