@@ -22,9 +22,9 @@ int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
 {
 	uint64_t block = cluster >> q->geo.block_bits, offset;
 	uint64_t i = cluster & ((1ULL << q->geo.block_bits) - 1);
-	unsigned int bits =
-		31u - (unsigned int)__builtin_clz(q->refcounts.slice_size * 8) -
-		q->geo.refcount_order;
+	unsigned int bits = 31u -
+			    (unsigned int)__builtin_clz(q->slice_size * 8) -
+			    q->geo.refcount_order;
 	const char *wrong;
 
 	if (block >= q->reftable_size)
@@ -36,10 +36,8 @@ int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
 	if (wrong)
 		return qcow2_set_corrupt(q, wrong, offset);
 	*index = (unsigned int)(i & ((1ULL << bits) - 1));
-	return qcow2_slice_get_writable(&q->refcounts,
-					offset + (i >> bits) *
-						q->refcounts.slice_size,
-					job, slice);
+	return qcow2_slice_get_writable(
+		q->refcounts, offset + (i >> bits) * q->slice_size, job, slice);
 }
 
 uint64_t qcow2_max_clusters(const struct qcow2 *q)
@@ -52,8 +50,7 @@ uint64_t qcow2_max_clusters(const struct qcow2 *q)
 int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 		uint64_t *host, uint64_t *got)
 {
-	unsigned int entries =
-		(q->refcounts.slice_size * 8) >> q->geo.refcount_order;
+	unsigned int entries = (q->slice_size * 8) >> q->geo.refcount_order;
 	uint64_t max = qcow2_max_clusters(q);
 	struct qcow2_slice *s;
 	unsigned int i, n;

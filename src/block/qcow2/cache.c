@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/qcow2/cache.h"
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
 
@@ -29,14 +30,54 @@
 #define MAX_SLICES 4096u
 #define CLEAN_SHARE 8u /* one in so many, and one more, is never dirty */
 
+struct slice {
+	struct qcow2_slice s; /* what others see */
+	struct qcow2_cache *cache;
+	uint64_t offset; /* in the file; 0: nothing */
+	uint64_t file_end; /* when it was loaded */
+	struct slice *hash_next;
+	struct slice *newer, *older;
+	bool loading;
+	bool fresh; /* loaded for jobs that have not looked at it yet */
+	struct op op; /* behind them */
+	bool dirty;
+	bool frozen; /* a writeback has yet to write it: do not change it */
+	bool in_writeback; /* until that ends; it might fail */
+	struct qcow2_queue waiters; /* for loading or frozen to end */
+	struct block_req io;
+};
+
+struct qcow2_cache {
+	struct qcow2 *q;
+	const char *what; /* "L2 table" */
+	void (*pressure)(struct qcow2 *q, bool must);
+	unsigned int count, buckets;
+	unsigned int dirty; /* how many are */
+	unsigned int bound; /* dirty, or in a writeback */
+	unsigned int unsettled; /* loading or fresh */
+	void (*over)(struct qcow2 *q, int error); /* a slice is written */
+	uint64_t hits, misses;
+	struct slice *slices;
+	struct slice **hash;
+	struct slice *newest, *oldest;
+	uint8_t *memory;
+	struct qcow2_queue no_room; /* to look at another slice */
+	struct qcow2_queue too_dirty; /* to change another one */
+};
+
+static struct slice *slice_of(struct qcow2_slice *s)
+{
+	return container_of(s, struct slice, s);
+}
+
 static unsigned int bucket_of(const struct qcow2_cache *c, uint64_t offset)
 {
-	uint64_t n = offset / c->slice_size * 0x9e3779b97f4a7c15ULL;
+	uint64_t n = offset / c->q->slice_size * 0x9e3779b97f4a7c15ULL;
 
 	return (unsigned int)(n >> 40) & (c->buckets - 1);
 }
 
-static void lru_add(struct qcow2_cache *c, struct qcow2_slice *s)
+static void lru_add(struct qcow2_cache *c, struct slice *s)
 {
 	s->newer = NULL;
 	s->older = c->newest;
@@ -47,7 +88,7 @@ static void lru_add(struct qcow2_cache *c, struct qcow2_slice *s)
 	c->newest = s;
 }
 
-static void lru_remove(struct qcow2_cache *c, struct qcow2_slice *s)
+static void lru_remove(struct qcow2_cache *c, struct slice *s)
 {
 	if (s->newer)
 		s->newer->older = s->older;
@@ -59,52 +100,61 @@ static void lru_remove(struct qcow2_cache *c, struct qcow2_slice *s)
 		c->oldest = s->newer;
 }
 
-int qcow2_cache_init(struct qcow2 *q, struct qcow2_cache *c, const char *what,
-		     uint64_t bytes)
+struct qcow2_cache *
+qcow2_cache_new(struct qcow2 *q, const char *what, uint64_t bytes,
+		void (*pressure)(struct qcow2 *q, bool must))
 {
+	struct qcow2_cache *c = calloc(1, sizeof(*c));
 	unsigned int i;
 
+	if (!c)
+		return NULL;
 	c->q = q;
 	c->what = what;
-	c->slice_size =
-		q->geo.cluster_size < SLICE ? q->geo.cluster_size : SLICE;
-	bytes = qcow2_min(bytes / c->slice_size, MAX_SLICES);
+	c->pressure = pressure;
+	q->slice_size = (uint32_t)qcow2_min(q->geo.cluster_size, SLICE);
+	bytes = qcow2_min(bytes / q->slice_size, MAX_SLICES);
 	c->count = bytes < MIN_SLICES ? MIN_SLICES : (unsigned int)bytes;
 	for (c->buckets = 1; c->buckets < c->count;)
 		c->buckets *= 2;
 	c->slices = calloc(c->count, sizeof(*c->slices));
 	c->hash = calloc(c->buckets, sizeof(*c->hash));
 	c->memory = aligned_alloc(
-		4096, qcow2_round_up((uint64_t)c->count * c->slice_size, 4096));
-	if (!c->slices || !c->hash || !c->memory)
-		return -ENOMEM;
+		4096, qcow2_round_up((uint64_t)c->count * q->slice_size, 4096));
+	if (!c->slices || !c->hash || !c->memory) {
+		qcow2_cache_free(c);
+		return NULL;
+	}
 	for (i = 0; i < c->count; i++) {
 		c->slices[i].cache = c;
-		c->slices[i].data = c->memory + (size_t)i * c->slice_size;
+		c->slices[i].s.data = c->memory + (size_t)i * q->slice_size;
 		lru_add(c, &c->slices[i]);
 	}
-	return 0;
+	return c;
 }
 
 void qcow2_cache_free(struct qcow2_cache *c)
 {
+	if (!c)
+		return;
 	free(c->slices);
 	free(c->hash);
 	free(c->memory);
+	free(c);
 }
 
-static struct qcow2_slice *find(const struct qcow2_cache *c, uint64_t offset)
+static struct slice *find(const struct qcow2_cache *c, uint64_t offset)
 {
-	struct qcow2_slice *s = c->hash[bucket_of(c, offset)];
+	struct slice *s = c->hash[bucket_of(c, offset)];
 
 	while (s && s->offset != offset)
 		s = s->hash_next;
 	return s;
 }
 
-static void forget(struct qcow2_cache *c, struct qcow2_slice *s)
+static void forget(struct qcow2_cache *c, struct slice *s)
 {
-	struct qcow2_slice **at = &c->hash[bucket_of(c, s->offset)];
+	struct slice **at = &c->hash[bucket_of(c, s->offset)];
 
 	if (!s->offset)
 		return;
@@ -116,7 +166,7 @@ static void forget(struct qcow2_cache *c, struct qcow2_slice *s)
 
 static void looked_at(struct op *op, int res, unsigned int flags)
 {
-	struct qcow2_slice *s = container_of(op, struct qcow2_slice, op);
+	struct slice *s = container_of(op, struct slice, op);
 
 	(void)res;
 	(void)flags;
@@ -127,9 +177,9 @@ static void looked_at(struct op *op, int res, unsigned int flags)
 
 static void loaded(struct block_req *io)
 {
-	struct qcow2_slice *s = container_of(io, struct qcow2_slice, io);
+	struct slice *s = container_of(io, struct slice, io);
 	struct qcow2_cache *c = s->cache;
-	int error = qcow2_pad(c->q, s->data, c->slice_size, s->offset,
+	int error = qcow2_pad(c->q, s->s.data, c->q->slice_size, s->offset,
 			      io->result, s->file_end);
 
 	s->loading = false;
@@ -147,14 +197,14 @@ static void loaded(struct block_req *io)
 }
 
 /* Its memory is not free for another one before a writeback has ended well. */
-static bool is_bound(const struct qcow2_slice *s)
+static bool is_bound(const struct slice *s)
 {
 	return s->dirty || s->in_writeback;
 }
 
-static struct qcow2_slice *victim(struct qcow2_cache *c)
+static struct slice *victim(struct qcow2_cache *c)
 {
-	struct qcow2_slice *s;
+	struct slice *s;
 
 	for (s = c->oldest; s; s = s->newer)
 		if (!s->loading && !is_bound(s) && !s->fresh)
@@ -169,12 +219,12 @@ static bool too_dirty(const struct qcow2_cache *c)
 
 static int load(struct qcow2_cache *c, uint64_t offset, struct qcow2_job *job)
 {
-	struct qcow2_slice *s = victim(c);
+	struct slice *s = victim(c);
 	unsigned int i = bucket_of(c, offset);
 
 	/* Much dirt leaves little to read with; if it cannot go, it stays. */
-	if (too_dirty(c) && !c->q->wb.busy && !c->q->wb.error)
-		qcow2_writeback(c->q, NULL);
+	if (too_dirty(c) && c->pressure)
+		c->pressure(c->q, false);
 	if (!s)
 		return qcow2_wait(&c->no_room, job);
 	forget(c, s);
@@ -188,8 +238,8 @@ static int load(struct qcow2_cache *c, uint64_t offset, struct qcow2_job *job)
 	c->unsettled++;
 	s->io = (struct block_req){ .type = BLOCK_READ,
 				    .offset = offset,
-				    .length = c->slice_size,
-				    .buf = s->data,
+				    .length = c->q->slice_size,
+				    .buf = s->s.data,
 				    .done = loaded };
 	s->file_end = c->q->file->size;
 	qcow2_wait(&s->waiters, job);
@@ -200,7 +250,7 @@ static int load(struct qcow2_cache *c, uint64_t offset, struct qcow2_job *job)
 int qcow2_slice_get(struct qcow2_cache *c, uint64_t offset,
 		    struct qcow2_job *job, struct qcow2_slice **slice)
 {
-	struct qcow2_slice *s = find(c, offset);
+	struct slice *s = find(c, offset);
 
 	if (!s)
 		return load(c, offset, job);
@@ -211,61 +261,53 @@ int qcow2_slice_get(struct qcow2_cache *c, uint64_t offset,
 		lru_add(c, s);
 	}
 	c->hits += !s->fresh; /* or it may be the one that missed it */
-	*slice = s;
+	*slice = &s->s;
 	return 0;
 }
 
 const struct qcow2_slice *qcow2_slice_peek(const struct qcow2_cache *c,
 					   uint64_t offset)
 {
-	const struct qcow2_slice *s = find(c, offset);
+	const struct slice *s = find(c, offset);
 
-	return s && !s->loading ? s : NULL;
+	return s && !s->loading ? &s->s : NULL;
 }
 
 int qcow2_slice_get_writable(struct qcow2_cache *c, uint64_t offset,
 			     struct qcow2_job *job, struct qcow2_slice **slice)
 {
 	int ret = qcow2_slice_get(c, offset, job, slice);
+	struct slice *s;
 
 	if (ret)
 		return ret;
+	s = slice_of(*slice);
 	/* A device that ends within the table has no room for the rest. */
 	if (!c->q->file->opt.growable &&
-	    offset + c->slice_size > c->q->file->size)
+	    offset + c->q->slice_size > c->q->file->size)
 		return -ENOSPC;
-	if ((*slice)->frozen)
-		return qcow2_wait(&(*slice)->waiters, job);
-	if (is_bound(*slice) || !too_dirty(c))
+	if (s->frozen)
+		return qcow2_wait(&s->waiters, job);
+	if (is_bound(s) || !too_dirty(c))
 		return 0;
 	if (c->q->corrupt) /* for ever */
 		return -EIO;
 	/* First of all wait: a writeback may end, and wake, at once. */
 	qcow2_wait(&c->too_dirty, job);
-	if (!c->q->wb.busy)
-		qcow2_writeback(c->q, NULL);
+	c->pressure(c->q, true);
 	return QCOW2_WAIT;
 }
 
-void qcow2_slice_dirty(struct qcow2_slice *s)
+static void make_dirty(struct slice *s)
 {
 	s->cache->bound += !is_bound(s);
 	s->cache->dirty += !s->dirty;
 	s->dirty = true;
 }
 
-void qcow2_slice_settle(struct qcow2_slice *s, int error)
+void qcow2_slice_dirty(struct qcow2_slice *s)
 {
-	if (error)
-		qcow2_slice_dirty(s);
-	s->in_writeback = false;
-	s->cache->bound -= !s->dirty;
-}
-
-void qcow2_slice_clean(struct qcow2_slice *s)
-{
-	s->cache->dirty -= s->dirty;
-	s->dirty = false;
+	make_dirty(slice_of(s));
 }
 
 void qcow2_cache_drop(struct qcow2_cache *c, uint64_t offset, uint64_t length)
@@ -273,10 +315,99 @@ void qcow2_cache_drop(struct qcow2_cache *c, uint64_t offset, uint64_t length)
 	unsigned int i;
 
 	for (i = 0; i < c->count; i++) {
-		struct qcow2_slice *s = &c->slices[i];
+		struct slice *s = &c->slices[i];
 
 		if (s->offset >= offset && s->offset < offset + length &&
 		    s->offset && !s->loading && !is_bound(s))
 			forget(c, s);
 	}
+}
+
+void qcow2_cache_freeze(struct qcow2_cache *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->count; i++)
+		if (c->slices[i].dirty)
+			c->slices[i].frozen = c->slices[i].in_writeback = true;
+}
+
+unsigned int qcow2_cache_frozen(const struct qcow2_cache *c)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < c->count; i++)
+		n += c->slices[i].frozen;
+	return n;
+}
+
+static void written(struct block_req *io)
+{
+	struct slice *s = container_of(io, struct slice, io);
+
+	s->frozen = false;
+	qcow2_wake(&s->waiters, 0);
+	s->cache->over(s->cache->q, qcow2_io_error(io));
+}
+
+void qcow2_cache_write(struct qcow2_cache *c,
+		       void (*over)(struct qcow2 *q, int error))
+{
+	unsigned int i;
+
+	c->over = over;
+	for (i = 0; i < c->count; i++) {
+		struct slice *s = &c->slices[i];
+
+		if (!s->frozen)
+			continue;
+		c->dirty--;
+		s->dirty = false;
+		s->io = (struct block_req){ .type = BLOCK_WRITE,
+					    .offset = s->offset,
+					    .length = c->q->slice_size,
+					    .buf = s->s.data,
+					    .done = written };
+		block_submit(c->q->file, &s->io);
+	}
+}
+
+static void settle(struct slice *s, int error)
+{
+	if (error)
+		make_dirty(s);
+	s->in_writeback = false;
+	s->cache->bound -= !s->dirty;
+	if (!s->frozen)
+		return;
+	s->frozen = false;
+	qcow2_wake(&s->waiters, 0);
+}
+
+void qcow2_cache_settle(struct qcow2_cache *c, int error)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->count; i++)
+		if (c->slices[i].in_writeback)
+			settle(&c->slices[i], error);
+	qcow2_wake(&c->no_room, 0);
+	qcow2_wake(&c->too_dirty, error);
+}
+
+unsigned int qcow2_cache_dirty(const struct qcow2_cache *c)
+{
+	return c->dirty;
+}
+
+bool qcow2_cache_busy(const struct qcow2_cache *c)
+{
+	return c->unsettled;
+}
+
+void qcow2_cache_count(const struct qcow2_cache *c, struct block_counters *n)
+{
+	n->hits += c->hits;
+	n->misses += c->misses;
+	n->dirty += (uint64_t)c->dirty * c->q->slice_size;
 }

@@ -102,7 +102,7 @@ static int is_needed(struct qcow2_task *t, uint64_t guest, uint64_t count,
 	*needed = true;
 	if (ret || !table || alone)
 		return ret;
-	ret = qcow2_slice_get(&q->l2, qcow2_slice_offset(q, table, guest),
+	ret = qcow2_slice_get(q->l2, qcow2_slice_offset(q, table, guest),
 			      &t->job, &s);
 	*needed = false;
 	for (n = 0; !ret && !*needed && n < count; n++) {
@@ -128,10 +128,9 @@ static int change_entries(struct qcow2_task *t, uint64_t guest, uint64_t count,
 	if (!ret)
 		ret = qcow2_free_room(q, &t->job);
 	if (!ret)
-		ret = qcow2_slice_get_writable(&q->l2,
-					       qcow2_slice_offset(q, table,
-								  guest),
-					       &t->job, &s);
+		ret = qcow2_slice_get_writable(
+			q->l2, qcow2_slice_offset(q, table, guest), &t->job,
+			&s);
 	for (n = 0; !ret && n < count; n++, guest += q->geo.cluster_size) {
 		struct qcow2_l2e e = qcow2_l2_get(q, s, i + (unsigned int)n);
 		struct qcow2_l2e new;

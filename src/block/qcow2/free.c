@@ -246,7 +246,7 @@ static int punch_data(struct qcow2 *q, uint64_t end, uint64_t want,
 	fr->count = fr->lock.count;
 	ret = qcow2_l1_get(q, guest, true, &table, &copied);
 	if (!ret && table) {
-		ret = qcow2_slice_get(&q->l2,
+		ret = qcow2_slice_get(q->l2,
 				      qcow2_slice_offset(q, table, guest),
 				      &fr->job, &s);
 		if (!ret)

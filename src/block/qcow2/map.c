@@ -29,7 +29,7 @@ void qcow2_l2_put(const struct qcow2 *q, struct qcow2_slice *s, unsigned int i,
 
 unsigned int qcow2_slice_entries(const struct qcow2 *q)
 {
-	return q->l2.slice_size / q->geo.l2_entry;
+	return q->slice_size / q->geo.l2_entry;
 }
 
 unsigned int qcow2_slice_index(const struct qcow2 *q, uint64_t guest)
@@ -68,8 +68,7 @@ uint64_t qcow2_slice_offset(const struct qcow2 *q, uint64_t table,
 	uint64_t i =
 		(guest >> q->geo.cluster_bits) & ((1ULL << q->geo.l2_bits) - 1);
 
-	return table +
-	       ((i * q->geo.l2_entry) & ~(uint64_t)(q->l2.slice_size - 1));
+	return table + ((i * q->geo.l2_entry) & ~(uint64_t)(q->slice_size - 1));
 }
 
 /* It has no meaning there, and does no harm: QEMU looks over it, too. */
@@ -110,8 +109,8 @@ static const struct qcow2_slice *next_slice(struct qcow2 *q, uint64_t guest,
 	if (qcow2_l1_wrong(&q->geo, table) ||
 	    (copied && !(table & QCOW2_COPIED)))
 		return NULL;
-	return qcow2_slice_peek(&q->l2, qcow2_slice_offset(
-					q, table & QCOW2_OFFSET, guest));
+	return qcow2_slice_peek(
+		q->l2, qcow2_slice_offset(q, table & QCOW2_OFFSET, guest));
 }
 
 /*
@@ -173,7 +172,7 @@ int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 		map->length = qcow2_min(length, qcow2_table_left(q, guest));
 		return 0;
 	}
-	ret = qcow2_slice_get(&q->l2, qcow2_slice_offset(q, table, guest), job,
+	ret = qcow2_slice_get(q->l2, qcow2_slice_offset(q, table, guest), job,
 			      &s);
 	if (ret)
 		return ret;

@@ -112,8 +112,8 @@ static void qcow2_stop(struct block *b)
 static void free_all(struct qcow2 *q)
 {
 	qcow2_unpack_free(q);
-	qcow2_cache_free(&q->l2);
-	qcow2_cache_free(&q->refcounts);
+	qcow2_cache_free(q->l2);
+	qcow2_cache_free(q->refcounts);
 	qcow2_pools_free(q);
 	free(q->l1);
 	free(q->reftable);
@@ -125,17 +125,19 @@ static void free_all(struct qcow2 *q)
 static int init_caches(struct qcow2 *q)
 {
 	uint64_t l2 = q->b->opt.metadata_cache, refcounts;
-	int ret;
+	bool read_only = q->b->opt.read_only;
 
 	refcounts = l2 ? l2 / 4 : QCOW2_REFCOUNT_CACHE;
 	l2 = l2 ? l2 - refcounts : QCOW2_L2_CACHE;
-	ret = qcow2_cache_init(q, &q->l2, "L2 table", l2);
-	if (!ret && !q->b->opt.read_only)
-		ret = qcow2_cache_init(q, &q->refcounts, "refcount block",
-				       refcounts);
-	if (ret)
-		log_warnx("%s: open: out of memory", q->b->opt.path);
-	return ret;
+	q->l2 = qcow2_cache_new(q, "L2 table", l2,
+				read_only ? NULL : qcow2_writeback_pressure);
+	if (!read_only)
+		q->refcounts = qcow2_cache_new(q, "refcount block", refcounts,
+					       qcow2_writeback_pressure);
+	if (q->l2 && (read_only || q->refcounts))
+		return 0;
+	log_warnx("%s: open: out of memory", q->b->opt.path);
+	return -ENOMEM;
 }
 
 /* Writes the header and waits until it is stable. */
@@ -249,8 +251,9 @@ static int wait_for(struct qcow2 *q, struct closer *c)
 
 static bool is_busy(const struct qcow2 *q)
 {
-	return q->wb.busy || qcow2_header_busy(q) || q->l2.unsettled ||
-	       q->refcounts.unsettled || q->freer.state == QCOW2_FREER_HELD ||
+	return q->wb.busy || qcow2_header_busy(q) || qcow2_cache_busy(q->l2) ||
+	       (q->refcounts && qcow2_cache_busy(q->refcounts)) ||
+	       q->freer.state == QCOW2_FREER_HELD ||
 	       q->freer.state == QCOW2_FREER_LOWERS;
 }
 
@@ -293,14 +296,6 @@ static int qcow2_close(struct block *b)
 	return ret ? ret : err;
 }
 
-static void count_cache(const struct qcow2_cache *cache,
-			struct block_counters *c)
-{
-	c->hits += cache->hits;
-	c->misses += cache->misses;
-	c->dirty += (uint64_t)cache->dirty * cache->slice_size;
-}
-
 static void qcow2_count(const struct block *b, struct block_counters *c)
 {
 	const struct qcow2 *q = b->state;
@@ -309,8 +304,9 @@ static void qcow2_count(const struct block *b, struct block_counters *c)
 		q->backing->driver->count(q->backing, c);
 	c->metadata = true;
 	c->corrupt = q->corrupt;
-	count_cache(&q->l2, c);
-	count_cache(&q->refcounts, c);
+	qcow2_cache_count(q->l2, c);
+	if (q->refcounts)
+		qcow2_cache_count(q->refcounts, c);
 	if (q->l1_dirty_first <= q->l1_dirty_last)
 		c->dirty += 8 * (uint64_t)(q->l1_dirty_last -
 					   q->l1_dirty_first + 1);

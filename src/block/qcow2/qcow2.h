@@ -35,6 +35,7 @@
 
 #include "block/block.h"
 #include "block/qcow2/buffer.h"
+#include "block/qcow2/cache.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/in_flight.h"
@@ -46,41 +47,6 @@
 #define QCOW2_REFCOUNT_CACHE (64u << 10)
 #define QCOW2_FREES 1024 /* extents that wait to be freed */
 #define QCOW2_STEP 256 /* clusters that one step may let go */
-
-/* A piece of an L2 table or a refcount block, as on disk. */
-struct qcow2_slice {
-	struct qcow2_cache *cache;
-	uint64_t offset; /* in the file; 0: nothing */
-	uint64_t file_end; /* when it was loaded */
-	uint8_t *data;
-	struct qcow2_slice *hash_next;
-	struct qcow2_slice *newer, *older;
-	bool loading;
-	bool fresh; /* loaded for jobs that have not looked at it yet */
-	struct op op; /* behind them */
-	bool dirty;
-	bool frozen; /* a writeback has yet to write it: do not change it */
-	bool in_writeback; /* until that ends; it might fail */
-	struct qcow2_queue waiters; /* for loading or frozen to end */
-	struct block_req io;
-};
-
-struct qcow2_cache {
-	struct qcow2 *q;
-	const char *what; /* "L2 table" */
-	uint32_t slice_size; /* bytes */
-	unsigned int count, buckets;
-	unsigned int dirty; /* how many are */
-	unsigned int bound; /* dirty, or in a writeback */
-	unsigned int unsettled; /* loading or fresh */
-	uint64_t hits, misses;
-	struct qcow2_slice *slices;
-	struct qcow2_slice **hash;
-	struct qcow2_slice *newest, *oldest;
-	uint8_t *memory;
-	struct qcow2_queue no_room; /* to look at another slice */
-	struct qcow2_queue too_dirty; /* to change another one */
-};
 
 struct qcow2_map {
 	enum qcow2_kind kind;
@@ -279,7 +245,8 @@ struct qcow2 {
 	struct qcow2_range *inactive; /* L1 tables of snapshots, in order */
 	uint32_t inactive_count;
 
-	struct qcow2_cache l2, refcounts;
+	struct qcow2_cache *l2, *refcounts;
+	uint32_t slice_size; /* bytes */
 
 	struct qcow2_task *tasks, *free_task;
 	struct block_req *fifo_first, *fifo_last; /* wait for a task */
@@ -365,26 +332,6 @@ void qcow2_fifo_add(struct qcow2 *q, struct block_req *req);
 /* qcow2.c: starts a request in its task. */
 void qcow2_start(struct qcow2_task *t);
 
-/* cache.c */
-int qcow2_cache_init(struct qcow2 *q, struct qcow2_cache *c, const char *what,
-		     uint64_t bytes);
-void qcow2_cache_free(struct qcow2_cache *c);
-/* 0: *@slice may be looked at until the step ends; or QCOW2_WAIT, -errno. */
-int qcow2_slice_get(struct qcow2_cache *c, uint64_t offset,
-		    struct qcow2_job *job, struct qcow2_slice **slice);
-/* What is there without waiting; or NULL. */
-const struct qcow2_slice *qcow2_slice_peek(const struct qcow2_cache *c,
-					   uint64_t offset);
-/* The same as get for one that is to be changed; then call qcow2_slice_dirty(). */
-int qcow2_slice_get_writable(struct qcow2_cache *c, uint64_t offset,
-			     struct qcow2_job *job, struct qcow2_slice **slice);
-void qcow2_slice_dirty(struct qcow2_slice *s);
-void qcow2_slice_clean(struct qcow2_slice *s);
-/* The writeback that it was in is over. */
-void qcow2_slice_settle(struct qcow2_slice *s, int error);
-/* What is cached of these bytes is forgotten; it must not be dirty. */
-void qcow2_cache_drop(struct qcow2_cache *c, uint64_t offset, uint64_t length);
-
 /* map.c */
 struct qcow2_l2e qcow2_l2_get(const struct qcow2 *q,
 			      const struct qcow2_slice *s, unsigned int i);
@@ -468,6 +415,8 @@ int qcow2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
  * is over. QCOW2_WAIT.
  */
 int qcow2_writeback(struct qcow2 *q, struct qcow2_job *job);
+/* For a cache that is too dirty: see qcow2_cache_new(). */
+void qcow2_writeback_pressure(struct qcow2 *q, bool must);
 bool qcow2_is_dirty(const struct qcow2 *q);
 void qcow2_l1_dirty(struct qcow2 *q, uint32_t index);
 

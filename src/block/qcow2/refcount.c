@@ -80,7 +80,7 @@ static void publish(struct qcow2_job *job)
 	for (k = 0; k < m->blocks; k++) {
 		q->reftable[m->block + k] = htobe64(block_host(q, k));
 		qcow2_fence_add_block(q, m->block + k);
-		qcow2_cache_drop(&q->refcounts, block_host(q, k),
+		qcow2_cache_drop(q->refcounts, block_host(q, k),
 				 q->geo.cluster_size);
 	}
 	end(q, 0);

@@ -115,7 +115,7 @@ static void link_table(struct qcow2_job *job)
 		q->l1[m->index] = htobe64(m->host | QCOW2_COPIED);
 		qcow2_l1_dirty(q, m->index);
 		qcow2_fence_add_l2(q, m->index);
-		qcow2_cache_drop(&q->l2, m->host, q->geo.cluster_size);
+		qcow2_cache_drop(q->l2, m->host, q->geo.cluster_size);
 		if (m->old)
 			qcow2_free_later(q, m->old, q->geo.cluster_size);
 	}

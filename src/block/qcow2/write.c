@@ -207,7 +207,7 @@ static int chunk(struct qcow2_task *t)
 		return need_bytes(t);
 	ret = qcow2_table_for(q, &t->job, t->w.pos, &table);
 	if (!ret)
-		ret = qcow2_slice_get(&q->l2,
+		ret = qcow2_slice_get(q->l2,
 				      qcow2_slice_offset(q, table, t->w.pos),
 				      &t->job, &s);
 	if (ret)
@@ -272,9 +272,8 @@ static void prepare_fill(struct qcow2_job *job)
 	if (!ret)
 		ret = qcow2_table_for(q, job, t->w.pos, &table);
 	if (!ret)
-		ret = qcow2_slice_get(&q->l2,
-				      qcow2_slice_offset(q, table, t->w.pos),
-				      job, &s);
+		ret = qcow2_slice_get(
+			q->l2, qcow2_slice_offset(q, table, t->w.pos), job, &s);
 	if (ret == QCOW2_WAIT)
 		return;
 	if (ret) {
@@ -354,10 +353,9 @@ static int link_all(struct qcow2_task *t)
 	if (!ret && !t->w.keep)
 		ret = qcow2_free_room(q, &t->job);
 	if (!ret)
-		ret = qcow2_slice_get_writable(&q->l2,
-					       qcow2_slice_offset(q, table,
-								  t->w.pos),
-					       &t->job, &s);
+		ret = qcow2_slice_get_writable(
+			q->l2, qcow2_slice_offset(q, table, t->w.pos), &t->job,
+			&s);
 	if (ret)
 		return ret;
 	for (n = 0; n < t->w.lock.count; n++)

@@ -36,8 +36,9 @@ static bool l1_is_dirty(const struct qcow2 *q)
 
 bool qcow2_is_dirty(const struct qcow2 *q)
 {
-	return q->l2.dirty || q->refcounts.dirty || l1_is_dirty(q) ||
-	       q->stored_end != q->disk_end || q->header_stale;
+	return qcow2_cache_dirty(q->l2) || qcow2_cache_dirty(q->refcounts) ||
+	       l1_is_dirty(q) || q->stored_end != q->disk_end ||
+	       q->header_stale;
 }
 
 void qcow2_l1_dirty(struct qcow2 *q, uint32_t index)
@@ -50,32 +51,13 @@ void qcow2_l1_dirty(struct qcow2 *q, uint32_t index)
 		q->l1_dirty_last = index;
 }
 
-static void thaw(struct qcow2_cache *c, int error)
-{
-	unsigned int i;
-
-	for (i = 0; i < c->count; i++) {
-		struct qcow2_slice *s = &c->slices[i];
-
-		if (!s->in_writeback)
-			continue;
-		qcow2_slice_settle(s, error);
-		if (s->frozen) {
-			s->frozen = false;
-			qcow2_wake(&s->waiters, 0);
-		}
-	}
-	qcow2_wake(&c->no_room, 0);
-	qcow2_wake(&c->too_dirty, error);
-}
-
 static void end(struct qcow2 *q)
 {
 	struct qcow2_writeback *wb = &q->wb;
 	int error = wb->error;
 
-	thaw(&q->refcounts, error);
-	thaw(&q->l2, error);
+	qcow2_cache_settle(q->refcounts, error);
+	qcow2_cache_settle(q->l2, error);
 	if (wb->l1_frozen && error) {
 		qcow2_l1_dirty(q, wb->l1_first);
 		qcow2_l1_dirty(q, wb->l1_last);
@@ -119,42 +101,10 @@ static void job_over(struct qcow2_job *job)
 	part_over(job->q, job->error);
 }
 
-static void slice_over(struct block_req *io)
+static void write_frozen(struct qcow2 *q, struct qcow2_cache *c)
 {
-	struct qcow2_slice *s = container_of(io, struct qcow2_slice, io);
-
-	s->frozen = false;
-	qcow2_wake(&s->waiters, 0);
-	part_over(s->cache->q, qcow2_io_error(io));
-}
-
-static void freeze(struct qcow2_cache *c)
-{
-	unsigned int i;
-
-	for (i = 0; i < c->count; i++)
-		if (c->slices[i].dirty)
-			c->slices[i].frozen = c->slices[i].in_writeback = true;
-}
-
-static void write_frozen(struct qcow2_cache *c)
-{
-	unsigned int i;
-
-	for (i = 0; i < c->count; i++) {
-		struct qcow2_slice *s = &c->slices[i];
-
-		if (!s->frozen)
-			continue;
-		qcow2_slice_clean(s);
-		c->q->wb.in_flight++;
-		s->io = (struct block_req){ .type = BLOCK_WRITE,
-					    .offset = s->offset,
-					    .length = c->slice_size,
-					    .buf = s->data,
-					    .done = slice_over };
-		block_submit(c->q->file, &s->io);
-	}
+	q->wb.in_flight += qcow2_cache_frozen(c);
+	qcow2_cache_write(c, part_over);
 }
 
 static void sync_then(struct qcow2 *q, void (*next)(struct qcow2 *q))
@@ -220,7 +170,7 @@ static void phase_two(struct qcow2 *q)
 	struct qcow2_writeback *wb = &q->wb;
 
 	wb->next_phase = second_sync;
-	write_frozen(&q->l2);
+	write_frozen(q, q->l2);
 	if (wb->l1_frozen)
 		write_l1(q);
 	if (wb->end != q->disk_end || q->header_stale)
@@ -244,8 +194,8 @@ static void begin(struct qcow2 *q)
 	wb->now = wb->next;
 	wb->next = (struct qcow2_queue){ NULL, NULL };
 	wb->end = q->stored_end;
-	freeze(&q->refcounts);
-	freeze(&q->l2);
+	qcow2_cache_freeze(q->refcounts);
+	qcow2_cache_freeze(q->l2);
 	wb->tail = q->tail_dirty;
 	q->tail_dirty = false;
 	if (l1_is_dirty(q)) {
@@ -262,7 +212,7 @@ static void begin(struct qcow2 *q)
 		end(q);
 		return;
 	}
-	write_frozen(&q->refcounts);
+	write_frozen(q, q->refcounts);
 	if (!wb->in_flight)
 		first_sync(q);
 }
@@ -278,4 +228,10 @@ int qcow2_writeback(struct qcow2 *q, struct qcow2_job *job)
 	else
 		begin(q);
 	return QCOW2_WAIT;
+}
+
+void qcow2_writeback_pressure(struct qcow2 *q, bool must)
+{
+	if (!q->wb.busy && (must || !q->wb.error))
+		qcow2_writeback(q, NULL);
 }
