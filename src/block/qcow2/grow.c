@@ -32,12 +32,6 @@
 static void grow_step(struct qcow2_job *job);
 static void move_l1(struct qcow2_job *job);
 
-void qcow2_store_end(struct qcow2 *q, uint64_t end)
-{
-	if (end > q->stored_end)
-		q->stored_end = qcow2_round_up(end, QCOW2_SECTOR);
-}
-
 bool qcow2_data_follows(const struct qcow2 *q)
 {
 	return q->geo.data_raw && q->data->opt.growable;
@@ -185,7 +179,7 @@ static void cleaned(struct qcow2_task *t)
 		end_grow(q, t->job.error);
 		return;
 	}
-	if (!t->z.changed && !q->tail_dirty && !q->wb.tail) {
+	if (!t->z.changed && !qcow2_tail_is_dirty(q)) {
 		stable(&t->job);
 		return;
 	}

@@ -32,8 +32,7 @@ static uint64_t writer_bytes(const struct qcow2 *q)
 	uint64_t reftable = GROWTH * q->reftable_size;
 
 	return reftable * 8 + qcow2_fence_bytes(l1 + reftable) +
-	       (QCOW2_BUFFERS + 1) * QCOW2_BUFFER +
-	       2 * QCOW2_FREES * sizeof(*q->frees.list);
+	       (QCOW2_BUFFERS + 1) * QCOW2_BUFFER + qcow2_frees_bytes();
 }
 
 static uint64_t own_bytes(const struct qcow2 *q)

@@ -6,13 +6,13 @@
  * waits for slices of tables (cache.c), for a lock on guest clusters
  * (write.c), for the maker of L2 tables or of refcount blocks (table.c,
  * refcount.c), for a copy buffer, for room in the list of freed clusters
- * (free.c), for a writeback (writeback.c). All of these end without the help of
+ * (frees.c), for a writeback (writeback.c). All of these end without the help of
  * whoever waits for them:
  *
  *   task       may hold a lock and a copy buffer while it waits for the rest
  *   table      waits for refcounts, a buffer, room, L1 not frozen
  *   refcounts  waits for a buffer and its I/O
- *   freer      waits for older I/O of data, and for slices, the latter with a
+ *   reclaim    waits for older I/O of data, and for slices, the latter with a
  *              lock where there is a data file
  *   slices     to be changed wait for a writeback if too many are dirty
  *   writeback  waits for nothing but its I/O
@@ -90,14 +90,12 @@ static void qcow2_submit(struct block *b, struct block_req *req)
 static bool background_writeback(struct block *b)
 {
 	struct qcow2 *q = b->state;
-	enum qcow2_freer_state freer = q->freer.state;
 
 	if (b->opt.read_only || q->corrupt || q->file->lost || q->data->lost)
 		return false;
-	if (qcow2_is_dirty(q) || (!q->wb.busy && freer == QCOW2_FREER_TAKEN) ||
-	    (q->frees.count && freer == QCOW2_FREER_IDLE))
+	if (qcow2_is_dirty(q) || qcow2_frees_want_writeback(q))
 		qcow2_writeback(q, NULL);
-	return q->wb.busy || q->frees.count || freer != QCOW2_FREER_IDLE;
+	return qcow2_writeback_busy(q) || qcow2_frees_pending(q);
 }
 
 /* What is long is long here, or in a backing file that is asked. */
@@ -115,6 +113,9 @@ static void free_all(struct qcow2 *q)
 	qcow2_cache_free(q->l2);
 	qcow2_cache_free(q->refcounts);
 	qcow2_pools_free(q);
+	qcow2_reclaim_free(q);
+	qcow2_frees_free(q);
+	qcow2_writeback_free(q);
 	free(q->l1);
 	free(q->reftable);
 	free(q->fence.slots);
@@ -155,6 +156,19 @@ static int store_header(struct qcow2 *q)
 	return ret;
 }
 
+static int init_writer(struct qcow2 *q)
+{
+	int ret = qcow2_writeback_init(q);
+
+	if (!ret)
+		ret = qcow2_frees_init(q);
+	if (!ret)
+		ret = qcow2_reclaim_start(q);
+	if (ret)
+		log_warnx("%s: open: out of memory", q->b->opt.path);
+	return ret;
+}
+
 static int open_for_writing(struct qcow2 *q)
 {
 	uint64_t keep = q->geo.data_file ? QCOW2_AUTOCLEAR_DATA_RAW : 0;
@@ -168,6 +182,8 @@ static int open_for_writing(struct qcow2 *q)
 				       &q->reftable);
 	if (!ret)
 		ret = qcow2_fence_init(q);
+	if (!ret)
+		ret = init_writer(q);
 	if (ret || !(q->autoclear & ~keep))
 		return ret;
 	/* Bitmaps, and whatever we do not keep up with. */
@@ -214,7 +230,6 @@ static int qcow2_open(struct block *b)
 	if (b->opt.snapshot)
 		b->opt.read_only = true;
 	q->b = b;
-	q->l1_dirty_first = 1;
 	ret = qcow2_pools_init(q);
 	if (ret)
 		log_warnx("%s: open: out of memory", b->opt.path);
@@ -225,7 +240,7 @@ static int qcow2_open(struct block *b)
 		free_all(q);
 		return ret;
 	}
-	q->end = q->stored_end = q->disk_end = q->clean_to = b->size;
+	q->end = q->stored_end = q->clean_to = b->size;
 	b->direct = q->data->direct;
 	b->buf_align = q->data->buf_align;
 	b->state = q;
@@ -251,10 +266,10 @@ static int wait_for(struct qcow2 *q, struct closer *c)
 
 static bool is_busy(const struct qcow2 *q)
 {
-	return q->wb.busy || qcow2_header_busy(q) || qcow2_cache_busy(q->l2) ||
+	return qcow2_writeback_busy(q) || qcow2_header_busy(q) ||
+	       qcow2_cache_busy(q->l2) ||
 	       (q->refcounts && qcow2_cache_busy(q->refcounts)) ||
-	       q->freer.state == QCOW2_FREER_HELD ||
-	       q->freer.state == QCOW2_FREER_LOWERS;
+	       qcow2_reclaim_busy(q);
 }
 
 static void wait_idle(struct qcow2 *q)
@@ -270,8 +285,7 @@ static int settle(struct qcow2 *q)
 	int ret = 0;
 
 	while (!ret && !q->b->uring->lost &&
-	       (qcow2_is_dirty(q) || q->frees.count ||
-		q->freer.state != QCOW2_FREER_IDLE)) {
+	       (qcow2_is_dirty(q) || qcow2_frees_pending(q))) {
 		c.over = false;
 		qcow2_job_init(q, &c.job, closer_step);
 		qcow2_writeback(q, &c.job);
@@ -307,9 +321,7 @@ static void qcow2_count(const struct block *b, struct block_counters *c)
 	qcow2_cache_count(q->l2, c);
 	if (q->refcounts)
 		qcow2_cache_count(q->refcounts, c);
-	if (q->l1_dirty_first <= q->l1_dirty_last)
-		c->dirty += 8 * (uint64_t)(q->l1_dirty_last -
-					   q->l1_dirty_first + 1);
+	c->dirty += qcow2_l1_dirty_bytes(q);
 }
 
 static bool qcow2_room(struct block *b, uint64_t *bytes)

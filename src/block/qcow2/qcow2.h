@@ -22,7 +22,8 @@
  *   stat.c       times and storage, of all files
  *   table.c      new L2 tables
  *   alloc.c      clusters are taken
- *   free.c       clusters are given back
+ *   frees.c      clusters that a writeback makes unreachable
+ *   reclaim.c    clusters are given back
  *   fence.c      no data where metadata is
  *   refcount.c   new refcount blocks, a larger refcount table
  *   writeback.c  the order in which all of it reaches the disk
@@ -37,16 +38,17 @@
 #include "block/qcow2/buffer.h"
 #include "block/qcow2/cache.h"
 #include "block/qcow2/format.h"
+#include "block/qcow2/frees.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/in_flight.h"
 #include "block/qcow2/job.h"
 #include "block/qcow2/range_lock.h"
+#include "block/qcow2/reclaim.h"
+#include "block/qcow2/writeback.h"
 
 #define QCOW2_TASKS 128 /* requests that run at the same time */
 #define QCOW2_L2_CACHE (256u << 10) /* bytes, if nothing is said */
 #define QCOW2_REFCOUNT_CACHE (64u << 10)
-#define QCOW2_FREES 1024 /* extents that wait to be freed */
-#define QCOW2_STEP 256 /* clusters that one step may let go */
 
 struct qcow2_map {
 	enum qcow2_kind kind;
@@ -58,16 +60,6 @@ struct qcow2_map {
 
 struct qcow2_range {
 	uint64_t start, end; /* bytes, whole clusters */
-};
-
-struct qcow2_extent {
-	uint64_t first, count; /* host clusters */
-	bool data; /* of the data file, which has no refcounts */
-};
-
-struct qcow2_frees {
-	struct qcow2_extent *list;
-	unsigned int count;
 };
 
 /* One request of the guest. */
@@ -159,43 +151,6 @@ struct qcow2_refcount_maker {
 	struct qcow2_queue waiters;
 };
 
-struct qcow2_writeback {
-	struct qcow2_job job; /* L1, fdatasync of the file */
-	struct qcow2_job header_job, data_job;
-	bool busy;
-	bool again; /* somebody asked for one more */
-	bool l1_frozen;
-	bool stale; /* it writes a header that was stale */
-	bool tail; /* it writes entries that were q->tail_dirty */
-	uint64_t end; /* of the disk, for the header */
-	unsigned int in_flight;
-	void (*next_phase)(struct qcow2 *q);
-	int error;
-	uint32_t l1_first, l1_last; /* dirty entries, in phase 2 */
-	struct qcow2_queue now, next;
-	struct qcow2_queue l1_waiters;
-};
-
-enum qcow2_freer_state {
-	QCOW2_FREER_IDLE,
-	QCOW2_FREER_TAKEN,
-	QCOW2_FREER_HELD,
-	QCOW2_FREER_LOWERS,
-};
-
-/* Lowers the refcounts of what a writeback has made unreachable. */
-struct qcow2_freer {
-	struct qcow2_job job;
-	enum qcow2_freer_state state;
-	uint64_t age; /* what is older in flight must go */
-	uint64_t punched; /* the clusters before this one have no storage */
-	struct qcow2_range_lock lock; /* of a range of the data file */
-	bool locked;
-	uint64_t count; /* clusters of it that are punched */
-	struct qcow2_frees frees;
-	struct qcow2_queue idle; /* who waits for room in the lists */
-};
-
 /* Makes the disk larger. */
 struct qcow2_grower {
 	struct qcow2_task task;
@@ -236,7 +191,6 @@ struct qcow2 {
 	uint64_t *l1; /* big endian */
 	uint32_t l1_size; /* entries */
 	uint64_t l1_offset;
-	uint32_t l1_dirty_first, l1_dirty_last; /* first > last: none */
 	uint64_t *reftable; /* big endian */
 	uint64_t reftable_size; /* entries */
 	uint64_t reftable_offset;
@@ -273,7 +227,6 @@ struct qcow2 {
 	 * complete before it is written again, and stable.
 	 */
 	bool header_stale;
-	uint64_t disk_end; /* what is there */
 	uint64_t clean_to; /* bytes from end to here are stable zeros */
 	/*
 	 * What L2 entries hide behind clean_to, by reading as zeros, the disk's
@@ -281,11 +234,11 @@ struct qcow2 {
 	 */
 	bool tail_dirty;
 
-	struct qcow2_frees frees; /* wait for a writeback */
 	struct qcow2_table_maker table_maker;
 	struct qcow2_refcount_maker refcount_maker;
-	struct qcow2_writeback wb;
-	struct qcow2_freer freer;
+	struct qcow2_writeback *wb;
+	struct qcow2_pending *pending;
+	struct qcow2_reclaim *reclaim;
 	struct qcow2_grower grower;
 };
 
@@ -363,16 +316,6 @@ void qcow2_read_request(struct qcow2_task *t);
 /* Bytes of the backing file at and after @guest that are there. */
 uint64_t qcow2_backing_left(const struct qcow2 *q, uint64_t guest);
 
-/* free.c */
-/* Room to let @clusters go? 0, or QCOW2_WAIT. */
-int qcow2_free_room(struct qcow2 *q, struct qcow2_job *job);
-/* Nothing refers to them any more: they are lowered after a writeback. */
-void qcow2_free_later(struct qcow2 *q, uint64_t host, uint64_t length);
-void qcow2_free_entry(struct qcow2 *q, const struct qcow2_l2e *e);
-/* writeback.c: what was waiting is now stable. */
-void qcow2_free_take(struct qcow2 *q);
-void qcow2_free_written(struct qcow2 *q, int error);
-
 /* alloc.c: takes up to @want contiguous clusters; QCOW2_WAIT or -errno. */
 int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 		uint64_t *host, uint64_t *got);
@@ -410,16 +353,6 @@ int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
 int qcow2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 		    uint64_t *table);
 
-/*
- * writeback.c: one that starts from now on; steps @job (may be NULL) when it
- * is over. QCOW2_WAIT.
- */
-int qcow2_writeback(struct qcow2 *q, struct qcow2_job *job);
-/* For a cache that is too dirty: see qcow2_cache_new(). */
-void qcow2_writeback_pressure(struct qcow2 *q, bool must);
-bool qcow2_is_dirty(const struct qcow2 *q);
-void qcow2_l1_dirty(struct qcow2 *q, uint32_t index);
-
 /* write.c: writes t->w.src from t->w.pos to t->w.end, then t->w.done(). */
 void qcow2_write(struct qcow2_task *t);
 void qcow2_write_request(struct qcow2_task *t);
@@ -437,8 +370,6 @@ void qcow2_truncate_request(struct qcow2_task *t);
 int qcow2_grow(struct qcow2_task *t, uint64_t end);
 /* A raw data file that ends where the disk does? */
 bool qcow2_data_follows(const struct qcow2 *q);
-/* What is written up to @end is part of the disk. */
-void qcow2_store_end(struct qcow2 *q, uint64_t end);
 
 /* repair.c: at open, may wait. */
 int qcow2_repair(struct qcow2 *q);

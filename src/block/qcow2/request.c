@@ -100,7 +100,7 @@ static bool is_to_be_stored(const struct qcow2_task *t)
 	case BLOCK_ZERO:
 	case BLOCK_ALLOCATE:
 		return q->b->opt.write_through && t->result >= 0 &&
-		       (qcow2_is_dirty(q) || q->wb.busy);
+		       (qcow2_is_dirty(q) || qcow2_writeback_busy(q));
 	default:
 		return false;
 	}
@@ -135,13 +135,7 @@ int qcow2_pools_init(struct qcow2 *q)
 		q->free_task = &q->tasks[i];
 	}
 	qcow2_in_flight_init(q);
-	if (q->b->opt.read_only)
-		return 0;
-	q->frees.list = calloc(QCOW2_FREES, sizeof(*q->frees.list));
-	q->freer.frees.list = calloc(QCOW2_FREES, sizeof(*q->frees.list));
-	if (!q->frees.list || !q->freer.frees.list)
-		return -ENOMEM;
-	return qcow2_buffers_init(q);
+	return q->b->opt.read_only ? 0 : qcow2_buffers_init(q);
 }
 
 void qcow2_pools_free(struct qcow2 *q)
@@ -149,6 +143,4 @@ void qcow2_pools_free(struct qcow2 *q)
 	qcow2_buffers_free(q);
 	qcow2_header_free(q);
 	free(q->tasks);
-	free(q->frees.list);
-	free(q->freer.frees.list);
 }

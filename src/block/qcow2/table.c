@@ -105,8 +105,8 @@ static void link_table(struct qcow2_job *job)
 	struct qcow2_table_maker *m = &q->table_maker;
 	int ret = job->error;
 
-	if (!ret && q->wb.l1_frozen)
-		ret = qcow2_wait(&q->wb.l1_waiters, job);
+	if (!ret)
+		ret = qcow2_l1_wait(q, job);
 	if (!ret)
 		ret = qcow2_free_room(q, job);
 	if (ret == QCOW2_WAIT)

@@ -7,7 +7,7 @@
  *   fdatasync: refcounts, all data written before, new L2 tables (table.c)
  *   phase 2  L2 slices, L1 entries, the size in the header are written
  *   fdatasync
- *   end      clusters that the set let go may be freed (free.c)
+ *   end      clusters that the set let go may be freed (frees.c)
  *
  * Why that is enough. An L2 entry of the set points to a cluster that was
  * taken before the entry was changed, so its refcount is in the set or older;
@@ -24,36 +24,59 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "block/qcow2/qcow2.h"
+#include "block/qcow2/writeback.h"
+
+struct qcow2_writeback {
+	struct qcow2_job job; /* L1, fdatasync of the file */
+	struct qcow2_job header_job, data_job;
+	bool busy;
+	bool again; /* somebody asked for one more */
+	bool l1_frozen;
+	bool stale; /* it writes a header that was stale */
+	bool tail; /* it writes entries that were q->tail_dirty */
+	uint64_t end; /* of the disk, for the header */
+	uint64_t disk_end; /* the same, as the disk has it */
+	uint64_t begun, done; /* how many; the last one that ended well */
+	unsigned int in_flight;
+	void (*next_phase)(struct qcow2 *q);
+	int error;
+	uint32_t l1_dirty_first, l1_dirty_last; /* first > last: none */
+	uint32_t l1_first, l1_last; /* dirty entries, in phase 2 */
+	struct qcow2_queue now, next; /* who waits for which one */
+	struct qcow2_queue ended; /* who waits for any to end */
+	struct qcow2_queue l1_waiters;
+};
 
 static void begin(struct qcow2 *q);
 
 static bool l1_is_dirty(const struct qcow2 *q)
 {
-	return q->l1_dirty_first <= q->l1_dirty_last;
+	return q->wb->l1_dirty_first <= q->wb->l1_dirty_last;
 }
 
 bool qcow2_is_dirty(const struct qcow2 *q)
 {
 	return qcow2_cache_dirty(q->l2) || qcow2_cache_dirty(q->refcounts) ||
-	       l1_is_dirty(q) || q->stored_end != q->disk_end ||
+	       l1_is_dirty(q) || q->stored_end != q->wb->disk_end ||
 	       q->header_stale;
 }
 
 void qcow2_l1_dirty(struct qcow2 *q, uint32_t index)
 {
 	if (!l1_is_dirty(q))
-		q->l1_dirty_first = q->l1_dirty_last = index;
-	else if (index < q->l1_dirty_first)
-		q->l1_dirty_first = index;
-	else if (index > q->l1_dirty_last)
-		q->l1_dirty_last = index;
+		q->wb->l1_dirty_first = q->wb->l1_dirty_last = index;
+	else if (index < q->wb->l1_dirty_first)
+		q->wb->l1_dirty_first = index;
+	else if (index > q->wb->l1_dirty_last)
+		q->wb->l1_dirty_last = index;
 }
 
 static void end(struct qcow2 *q)
 {
-	struct qcow2_writeback *wb = &q->wb;
+	struct qcow2_writeback *wb = q->wb;
 	int error = wb->error;
 
 	qcow2_cache_settle(q->refcounts, error);
@@ -66,16 +89,18 @@ static void end(struct qcow2 *q)
 	qcow2_wake(&wb->l1_waiters, 0);
 	/* After an error nobody knows which size the header has. */
 	if (!error)
-		q->disk_end = wb->end;
-	else if (q->disk_end != wb->end)
-		q->disk_end = UINT64_MAX;
+		q->wb->disk_end = wb->end;
+	else if (q->wb->disk_end != wb->end)
+		q->wb->disk_end = UINT64_MAX;
 	if (error && wb->stale)
 		q->header_stale = true;
 	wb->stale = false;
 	if (error && wb->tail)
 		q->tail_dirty = true;
 	wb->tail = false;
-	qcow2_free_written(q, error);
+	if (!error)
+		wb->done = wb->begun;
+	qcow2_wake(&wb->ended, error);
 	qcow2_wake(&wb->now, error);
 	wb->busy = false;
 	if (wb->again || wb->next.first)
@@ -84,7 +109,7 @@ static void end(struct qcow2 *q)
 
 static void part_over(struct qcow2 *q, int error)
 {
-	struct qcow2_writeback *wb = &q->wb;
+	struct qcow2_writeback *wb = q->wb;
 
 	if (error)
 		wb->error = error;
@@ -103,13 +128,13 @@ static void job_over(struct qcow2_job *job)
 
 static void write_frozen(struct qcow2 *q, struct qcow2_cache *c)
 {
-	q->wb.in_flight += qcow2_cache_frozen(c);
+	q->wb->in_flight += qcow2_cache_frozen(c);
 	qcow2_cache_write(c, part_over);
 }
 
 static void sync_then(struct qcow2 *q, void (*next)(struct qcow2 *q))
 {
-	struct qcow2_writeback *wb = &q->wb;
+	struct qcow2_writeback *wb = q->wb;
 
 	wb->next_phase = next;
 	wb->in_flight++;
@@ -124,7 +149,7 @@ static void sync_then(struct qcow2 *q, void (*next)(struct qcow2 *q))
 
 static void write_header(struct qcow2 *q)
 {
-	struct qcow2_writeback *wb = &q->wb;
+	struct qcow2_writeback *wb = q->wb;
 
 	wb->in_flight++;
 	wb->stale = q->header_stale;
@@ -143,7 +168,7 @@ static void synced(struct qcow2 *q)
 		end(q);
 		return;
 	}
-	q->wb.next_phase = second_sync;
+	q->wb->next_phase = second_sync;
 	write_header(q);
 }
 
@@ -155,7 +180,7 @@ static void second_sync(struct qcow2 *q)
 /* In whole sectors; the table's cluster ends no earlier. */
 static void write_l1(struct qcow2 *q)
 {
-	struct qcow2_writeback *wb = &q->wb;
+	struct qcow2_writeback *wb = q->wb;
 	uint64_t first = wb->l1_first & ~63ULL;
 	uint64_t length = ((wb->l1_last | 63ULL) + 1 - first) * 8;
 
@@ -167,13 +192,13 @@ static void write_l1(struct qcow2 *q)
 
 static void phase_two(struct qcow2 *q)
 {
-	struct qcow2_writeback *wb = &q->wb;
+	struct qcow2_writeback *wb = q->wb;
 
 	wb->next_phase = second_sync;
 	write_frozen(q, q->l2);
 	if (wb->l1_frozen)
 		write_l1(q);
-	if (wb->end != q->disk_end || q->header_stale)
+	if (wb->end != q->wb->disk_end || q->header_stale)
 		write_header(q);
 	if (!wb->in_flight)
 		end(q);
@@ -186,10 +211,11 @@ static void first_sync(struct qcow2 *q)
 
 static void begin(struct qcow2 *q)
 {
-	struct qcow2_writeback *wb = &q->wb;
+	struct qcow2_writeback *wb = q->wb;
 
 	wb->busy = true;
 	wb->again = false;
+	wb->begun++;
 	wb->error = q->corrupt ? -EIO : 0;
 	wb->now = wb->next;
 	wb->next = (struct qcow2_queue){ NULL, NULL };
@@ -200,12 +226,11 @@ static void begin(struct qcow2 *q)
 	q->tail_dirty = false;
 	if (l1_is_dirty(q)) {
 		wb->l1_frozen = true;
-		wb->l1_first = q->l1_dirty_first;
-		wb->l1_last = q->l1_dirty_last;
-		q->l1_dirty_first = 1;
-		q->l1_dirty_last = 0;
+		wb->l1_first = q->wb->l1_dirty_first;
+		wb->l1_last = q->wb->l1_dirty_last;
+		q->wb->l1_dirty_first = 1;
+		q->wb->l1_dirty_last = 0;
 	}
-	qcow2_free_take(q);
 	wb->in_flight = 0;
 	wb->next_phase = first_sync;
 	if (wb->error) {
@@ -219,7 +244,7 @@ static void begin(struct qcow2 *q)
 
 int qcow2_writeback(struct qcow2 *q, struct qcow2_job *job)
 {
-	struct qcow2_writeback *wb = &q->wb;
+	struct qcow2_writeback *wb = q->wb;
 
 	if (job)
 		qcow2_wait(&wb->next, job);
@@ -232,6 +257,71 @@ int qcow2_writeback(struct qcow2 *q, struct qcow2_job *job)
 
 void qcow2_writeback_pressure(struct qcow2 *q, bool must)
 {
-	if (!q->wb.busy && (must || !q->wb.error))
+	if (!q->wb->busy && (must || !q->wb->error))
 		qcow2_writeback(q, NULL);
+}
+
+bool qcow2_writeback_busy(const struct qcow2 *q)
+{
+	return q->wb && q->wb->busy;
+}
+
+int qcow2_l1_wait(struct qcow2 *q, struct qcow2_job *job)
+{
+	return q->wb->l1_frozen ? qcow2_wait(&q->wb->l1_waiters, job) : 0;
+}
+
+uint64_t qcow2_l1_dirty_bytes(const struct qcow2 *q)
+{
+	const struct qcow2_writeback *wb = q->wb;
+
+	if (!wb || !l1_is_dirty(q))
+		return 0;
+	return 8 * (uint64_t)(wb->l1_dirty_last - wb->l1_dirty_first + 1);
+}
+
+void qcow2_store_end(struct qcow2 *q, uint64_t end)
+{
+	if (end > q->stored_end)
+		q->stored_end = qcow2_round_up(end, QCOW2_SECTOR);
+}
+
+bool qcow2_tail_is_dirty(const struct qcow2 *q)
+{
+	return q->tail_dirty || q->wb->tail;
+}
+
+uint64_t qcow2_writebacks_begun(const struct qcow2 *q)
+{
+	return q->wb->begun;
+}
+
+uint64_t qcow2_writebacks_done(const struct qcow2 *q)
+{
+	return q->wb->done;
+}
+
+int qcow2_writeback_ended(struct qcow2 *q, struct qcow2_job *job)
+{
+	return qcow2_wait(&q->wb->ended, job);
+}
+
+bool qcow2_writeback_has_waiter(const struct qcow2 *q)
+{
+	return q->wb->ended.first;
+}
+
+int qcow2_writeback_init(struct qcow2 *q)
+{
+	q->wb = calloc(1, sizeof(*q->wb));
+	if (!q->wb)
+		return -ENOMEM;
+	q->wb->disk_end = q->b->size;
+	q->wb->l1_dirty_first = 1;
+	return 0;
+}
+
+void qcow2_writeback_free(struct qcow2 *q)
+{
+	free(q->wb);
 }
