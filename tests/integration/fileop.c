@@ -166,7 +166,8 @@ static long long map_hold(int fd, char **argv)
 static long long cut_own(int fd, char **argv, bool map)
 {
 	size_t n = (size_t)number(argv, 2);
-	static void *at; /* until the end */
+	ssize_t written;
+	void *at;
 
 	if (map) {
 		at = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
@@ -179,7 +180,9 @@ static long long cut_own(int fd, char **argv, bool map)
 		if (!at)
 			return -1;
 		memset(at, 'x', n);
-		if (pwrite(fd, at, n, number(argv, 1)) != (ssize_t)n)
+		written = pwrite(fd, at, n, number(argv, 1));
+		free(at);
+		if (written != (ssize_t)n)
 			return -1;
 	}
 	return ftruncate(fd, number(argv, 3));
@@ -189,8 +192,9 @@ static long long run(int fd, char **argv, const char *path)
 {
 	const char *cmd = argv[0];
 	struct stat st;
-	static void *buf; /* until the end */
+	long long ret;
 	size_t i, len;
+	void *buf;
 
 	if (!strcmp(cmd, "open"))
 		return 0;
@@ -236,7 +240,9 @@ static long long run(int fd, char **argv, const char *path)
 	len = (size_t)number(argv, 2);
 	if (posix_memalign(&buf, 4096, len ? len : 1))
 		exit(99);
-	return io(fd, argv, buf, len);
+	ret = io(fd, argv, buf, len);
+	free(buf);
+	return ret;
 }
 
 int main(int argc, char **argv)
