@@ -235,7 +235,7 @@ static void fence_collisions(void)
 		q.corrupt = true; /* so that it is not marked: no header */
 		EXPECT(qcow2_fence_check(&q, be64toh(q.l1[i]), 512) == -EIO);
 	}
-	free(q.fence.slots);
+	qcow2_fence_free(&q);
 	free(q.l1);
 	free(q.reftable);
 }

@@ -14,7 +14,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/qcow2/alloc.h"
+#include "block/qcow2/fence.h"
+#include "block/qcow2/header.h"
 #include "block/qcow2/qcow2.h"
+#include "block/qcow2/refcount.h"
 
 int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
 			 uint64_t cluster, struct qcow2_slice **slice,
@@ -38,13 +42,6 @@ int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
 	*index = (unsigned int)(i & ((1ULL << bits) - 1));
 	return qcow2_slice_get_writable(
 		q->refcounts, offset + (i >> bits) * q->slice_size, job, slice);
-}
-
-uint64_t qcow2_max_clusters(const struct qcow2 *q)
-{
-	if (q->file->opt.growable)
-		return 1ULL << (56 - q->geo.cluster_bits);
-	return q->file->size >> q->geo.cluster_bits;
 }
 
 int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
@@ -87,4 +84,10 @@ int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 	q->free_cursor += *got;
 	qcow2_slice_dirty(s);
 	return 0;
+}
+
+void qcow2_alloc_free(struct qcow2 *q, uint64_t cluster)
+{
+	if (cluster < q->free_cursor)
+		q->free_cursor = cluster;
 }

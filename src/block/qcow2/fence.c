@@ -23,10 +23,18 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "block/qcow2/fence.h"
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
 
 #define MIN_SLOTS 64u
+
+struct qcow2_fence {
+	uint32_t *slots;
+	uint64_t slots_n, used; /* a power of 2; how many are not empty */
+	uint64_t l1_most, reftable_most; /* entries that there is room for */
+	uint64_t key[2];
+};
 
 /* A slot: 0 is empty, else a number of an L1 entry, or of a block, and 1. */
 #define BLOCK_BIT (1u << 31)
@@ -42,43 +50,43 @@ static uint64_t place_of(const struct qcow2 *q, uint32_t slot)
 
 static uint64_t first_slot(const struct qcow2 *q, uint64_t host)
 {
-	uint64_t n = ((host >> q->geo.cluster_bits) ^ q->fence.key[0]) *
+	uint64_t n = ((host >> q->geo.cluster_bits) ^ q->fence->key[0]) *
 		     0x9e3779b97f4a7c15ULL;
 
-	n = (n ^ n >> 32) * (q->fence.key[1] | 1);
-	return (n ^ n >> 29) & (q->fence.slots_n - 1);
+	n = (n ^ n >> 32) * (q->fence->key[1] | 1);
+	return (n ^ n >> 29) & (q->fence->slots_n - 1);
 }
 
 /* What kind of table is at @host; NULL: none. */
 static const char *find_table(const struct qcow2 *q, uint64_t host)
 {
-	uint64_t mask = q->fence.slots_n - 1, at = first_slot(q, host);
+	uint64_t mask = q->fence->slots_n - 1, at = first_slot(q, host);
 
-	for (; q->fence.slots[at]; at = (at + 1) & mask)
-		if (place_of(q, q->fence.slots[at]) == host)
-			return q->fence.slots[at] & BLOCK_BIT ?
-				       "a refcount block" :
-				       "an L2 table";
+	for (; q->fence->slots[at]; at = (at + 1) & mask)
+		if (place_of(q, q->fence->slots[at]) == host)
+			return q->fence->slots[at] & BLOCK_BIT
+				       ? "a refcount block"
+				       : "an L2 table";
 	return NULL;
 }
 
 static void put(struct qcow2 *q, uint32_t slot)
 {
-	uint64_t mask = q->fence.slots_n - 1;
+	uint64_t mask = q->fence->slots_n - 1;
 	uint64_t at = first_slot(q, place_of(q, slot));
 
-	while (q->fence.slots[at] && q->fence.slots[at] != slot)
+	while (q->fence->slots[at] && q->fence->slots[at] != slot)
 		at = (at + 1) & mask;
-	q->fence.used += !q->fence.slots[at];
-	q->fence.slots[at] = slot;
+	q->fence->used += !q->fence->slots[at];
+	q->fence->slots[at] = slot;
 }
 
 static void fill(struct qcow2 *q)
 {
 	uint64_t i;
 
-	memset(q->fence.slots, 0, q->fence.slots_n * sizeof(uint32_t));
-	q->fence.used = 0;
+	memset(q->fence->slots, 0, q->fence->slots_n * sizeof(uint32_t));
+	q->fence->used = 0;
 	for (i = 0; i < q->reftable_size; i++)
 		if (q->reftable[i])
 			put(q, (uint32_t)(i + 1) | BLOCK_BIT);
@@ -90,7 +98,7 @@ static void fill(struct qcow2 *q)
 /* One in four at least stays empty: qcow2_fence_room() has made enough. */
 static void add(struct qcow2 *q, uint32_t slot)
 {
-	if (q->fence.used >= q->fence.slots_n / 4 * 3)
+	if (q->fence->used >= q->fence->slots_n / 4 * 3)
 		fill(q);
 	put(q, slot);
 }
@@ -125,19 +133,19 @@ int qcow2_fence_room(struct qcow2 *q, uint64_t l1_size, uint64_t reftable_size)
 	uint64_t n;
 
 	/* Both may be about to grow at the same time. */
-	if (l1_size > q->fence.l1_most)
-		q->fence.l1_most = l1_size;
-	if (reftable_size > q->fence.reftable_most)
-		q->fence.reftable_most = reftable_size;
-	n = slots_for(q->fence.l1_most + q->fence.reftable_most);
-	if (n <= q->fence.slots_n)
+	if (l1_size > q->fence->l1_most)
+		q->fence->l1_most = l1_size;
+	if (reftable_size > q->fence->reftable_most)
+		q->fence->reftable_most = reftable_size;
+	n = slots_for(q->fence->l1_most + q->fence->reftable_most);
+	if (n <= q->fence->slots_n)
 		return 0;
 	slots = calloc(n, sizeof(*slots));
 	if (!slots)
 		return -ENOMEM;
-	free(q->fence.slots);
-	q->fence.slots = slots;
-	q->fence.slots_n = n;
+	free(q->fence->slots);
+	q->fence->slots = slots;
+	q->fence->slots_n = n;
 	fill(q);
 	return 0;
 }
@@ -146,13 +154,13 @@ static void draw_key(struct qcow2 *q)
 {
 	struct timespec now;
 
-	if (getrandom(q->fence.key, sizeof(q->fence.key), GRND_NONBLOCK) ==
-	    sizeof(q->fence.key))
+	if (getrandom(q->fence->key, sizeof(q->fence->key), GRND_NONBLOCK) ==
+	    sizeof(q->fence->key))
 		return;
 	/* Early at boot: better than what everybody knows. */
 	clock_gettime(CLOCK_REALTIME, &now);
-	q->fence.key[0] = (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15ULL;
-	q->fence.key[1] = (uint64_t)now.tv_sec ^ (uintptr_t)q;
+	q->fence->key[0] = (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15ULL;
+	q->fence->key[1] = (uint64_t)now.tv_sec ^ (uintptr_t)q;
 }
 
 static bool overlaps(uint64_t a, uint64_t a_length, uint64_t b,
@@ -363,9 +371,20 @@ int qcow2_fence_init(struct qcow2 *q)
 		ret = check_twice(q);
 	if (ret)
 		return ret;
-	draw_key(q);
-	ret = qcow2_fence_room(q, q->l1_size, q->reftable_size);
+	q->fence = calloc(1, sizeof(*q->fence));
+	if (q->fence)
+		draw_key(q);
+	ret = q->fence ? qcow2_fence_room(q, q->l1_size, q->reftable_size)
+		       : -ENOMEM;
 	if (ret)
 		log_warnx("%s: open: out of memory", q->b->opt.path);
 	return ret;
+}
+
+void qcow2_fence_free(struct qcow2 *q)
+{
+	if (q->fence)
+		free(q->fence->slots);
+	free(q->fence);
+	q->fence = NULL;
 }

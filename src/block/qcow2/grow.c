@@ -32,11 +32,6 @@
 static void grow_step(struct qcow2_job *job);
 static void move_l1(struct qcow2_job *job);
 
-bool qcow2_data_follows(const struct qcow2 *q)
-{
-	return q->geo.data_raw && q->data->opt.growable;
-}
-
 static uint64_t l1_need(const struct qcow2 *q, uint64_t end)
 {
 	unsigned int bits = q->geo.cluster_bits + q->geo.l2_bits;
@@ -56,8 +51,7 @@ static void end_grow(struct qcow2 *q, int error)
 	g->l1_host = 0;
 	if (g->has_tables) {
 		g->has_tables = false;
-		q->table_maker.busy = false;
-		qcow2_wake(&q->table_maker.waiters, 0);
+		qcow2_tables_unlock(q);
 	}
 	if (!error)
 		q->end = g->end > q->end ? g->end : q->end;
@@ -85,8 +79,7 @@ static void l1_published(struct qcow2_job *job)
 	g->l1 = NULL;
 	g->l1_host = 0;
 	g->has_tables = false;
-	q->table_maker.busy = false;
-	qcow2_wake(&q->table_maker.waiters, 0);
+	qcow2_tables_unlock(q);
 	job->step = grow_step;
 	grow_step(job);
 }
@@ -145,16 +138,15 @@ static void move_l1(struct qcow2_job *job)
 	if (!ret && !g->l1_host && g->l1_clusters == 1) {
 		ret = qcow2_alloc(q, job, 1, &g->l1_host, &got);
 	} else if (!ret && !g->l1_host) {
-		g->l1_host = q->refcount_maker.extra_host;
-		q->refcount_maker.extra_host = 0;
+		g->l1_host = qcow2_take_extra(q);
 		if (!g->l1_host)
 			ret = qcow2_make_blocks(q, job, 0, g->l1_clusters);
 	}
-	if (!ret && !g->has_tables && q->table_maker.busy)
-		ret = qcow2_wait(&q->table_maker.waiters, job);
 	if (!ret && !g->has_tables) {
-		q->table_maker.busy = g->has_tables = true;
-		ret = qcow2_writeback(q, job);
+		ret = qcow2_tables_lock(q, job);
+		g->has_tables = !ret;
+		if (!ret)
+			ret = qcow2_writeback(q, job);
 	}
 	if (ret == QCOW2_WAIT)
 		return;
@@ -267,7 +259,7 @@ static void grow_step(struct qcow2_job *job)
 	need = qcow2_min(qcow2_round_up(need, entries), QCOW2_MAX_L1 / 8);
 	g->l1_clusters = (need + entries - 1) / entries;
 	g->l1_size = (uint32_t)need;
-	q->refcount_maker.extra_host = 0;
+	qcow2_take_extra(q);
 	job->step = move_l1;
 	move_l1(job);
 }

@@ -9,6 +9,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "block/qcow2/header.h"
+#include "block/qcow2/map.h"
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
 

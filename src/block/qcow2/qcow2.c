@@ -118,7 +118,9 @@ static void free_all(struct qcow2 *q)
 	qcow2_writeback_free(q);
 	free(q->l1);
 	free(q->reftable);
-	free(q->fence.slots);
+	qcow2_fence_free(q);
+	qcow2_refcounts_free(q);
+	qcow2_tables_free(q);
 	free(q->inactive);
 	free(q);
 }
@@ -164,6 +166,10 @@ static int init_writer(struct qcow2 *q)
 		ret = qcow2_frees_init(q);
 	if (!ret)
 		ret = qcow2_reclaim_start(q);
+	if (!ret)
+		ret = qcow2_refcounts_init(q);
+	if (!ret)
+		ret = qcow2_tables_init(q);
 	if (ret)
 		log_warnx("%s: open: out of memory", q->b->opt.path);
 	return ret;

@@ -35,28 +35,25 @@
 #define RAWFUSE_BLOCK_QCOW2_QCOW2_H
 
 #include "block/block.h"
+#include "block/qcow2/alloc.h"
 #include "block/qcow2/buffer.h"
 #include "block/qcow2/cache.h"
+#include "block/qcow2/fence.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/frees.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/in_flight.h"
 #include "block/qcow2/job.h"
+#include "block/qcow2/map.h"
 #include "block/qcow2/range_lock.h"
 #include "block/qcow2/reclaim.h"
+#include "block/qcow2/refcount.h"
+#include "block/qcow2/table.h"
 #include "block/qcow2/writeback.h"
 
 #define QCOW2_TASKS 128 /* requests that run at the same time */
 #define QCOW2_L2_CACHE (256u << 10) /* bytes, if nothing is said */
 #define QCOW2_REFCOUNT_CACHE (64u << 10)
-
-struct qcow2_map {
-	enum qcow2_kind kind;
-	uint64_t length; /* bytes that are so */
-	uint64_t host; /* DATA: of the first byte; PACKED: the descriptor */
-	bool copied; /* DATA: may be written in place */
-	uint32_t entries; /* of L2 tables that were looked at, about */
-};
 
 struct qcow2_range {
 	uint64_t start, end; /* bytes, whole clusters */
@@ -119,38 +116,6 @@ struct qcow2_task {
 	} s;
 };
 
-/* Makes one L2 table at a time. */
-struct qcow2_table_maker {
-	struct qcow2_job job;
-	bool busy;
-	uint32_t index; /* in the L1 table */
-	uint64_t old; /* its L2 table so far; 0: none */
-	uint64_t host; /* the new one */
-	uint64_t pos;
-	uint64_t file_end; /* when the old one was read */
-	uint8_t *buffer;
-	struct qcow2_queue waiters;
-};
-
-/* Makes refcount blocks, and with them a larger refcount table. */
-struct qcow2_refcount_maker {
-	struct qcow2_job job;
-	bool busy;
-	uint64_t block; /* first index in the table */
-	uint64_t blocks; /* how many */
-	uint64_t used; /* clusters that are counted from the start */
-	uint64_t extra; /* clusters among them for somebody else */
-	uint64_t extra_host; /* where they are */
-	uint64_t pos;
-	uint32_t piece;
-	uint8_t *buffer;
-	uint64_t *table; /* the larger one; NULL: it stays */
-	struct qcow2_publish publish;
-	uint32_t table_clusters;
-	uint64_t table_host;
-	struct qcow2_queue waiters;
-};
-
 /* Makes the disk larger. */
 struct qcow2_grower {
 	struct qcow2_task task;
@@ -162,14 +127,6 @@ struct qcow2_grower {
 	uint32_t l1_size; /* entries */
 	uint64_t l1_clusters, l1_host;
 	struct qcow2_publish publish;
-};
-
-/* Where L2 tables and refcount blocks are; fence.c. */
-struct qcow2_fence {
-	uint32_t *slots;
-	uint64_t slots_n, used; /* a power of 2; how many are not empty */
-	uint64_t l1_most, reftable_most; /* entries that there is room for */
-	uint64_t key[2];
 };
 
 struct qcow2 {
@@ -195,7 +152,7 @@ struct qcow2 {
 	uint64_t reftable_size; /* entries */
 	uint64_t reftable_offset;
 
-	struct qcow2_fence fence;
+	struct qcow2_fence *fence;
 	struct qcow2_range *inactive; /* L1 tables of snapshots, in order */
 	uint32_t inactive_count;
 
@@ -234,8 +191,8 @@ struct qcow2 {
 	 */
 	bool tail_dirty;
 
-	struct qcow2_table_maker table_maker;
-	struct qcow2_refcount_maker refcount_maker;
+	struct qcow2_table_maker *table_maker;
+	struct qcow2_refcount_maker *refcount_maker;
 	struct qcow2_writeback *wb;
 	struct qcow2_pending *pending;
 	struct qcow2_reclaim *reclaim;
@@ -247,6 +204,20 @@ struct qcow2 {
 static inline uint64_t qcow2_in_cluster(const struct qcow2 *q, uint64_t at)
 {
 	return at & (q->geo.cluster_size - 1);
+}
+
+/* Bytes of the backing file at and after @guest that are there. */
+static inline uint64_t qcow2_backing_left(const struct qcow2 *q, uint64_t guest)
+{
+	if (!q->backing || guest >= q->backing->size)
+		return 0;
+	return q->backing->size - guest;
+}
+
+/* A raw data file that ends where the disk does? */
+static inline bool qcow2_data_follows(const struct qcow2 *q)
+{
+	return q->geo.data_raw && q->data->opt.growable;
 }
 
 /* chain.c. Opening may wait; one line, -errno. */
@@ -285,74 +256,10 @@ void qcow2_fifo_add(struct qcow2 *q, struct block_req *req);
 /* qcow2.c: starts a request in its task. */
 void qcow2_start(struct qcow2_task *t);
 
-/* map.c */
-struct qcow2_l2e qcow2_l2_get(const struct qcow2 *q,
-			      const struct qcow2_slice *s, unsigned int i);
-void qcow2_l2_put(const struct qcow2 *q, struct qcow2_slice *s, unsigned int i,
-		  struct qcow2_l2e e);
-unsigned int qcow2_slice_index(const struct qcow2 *q, uint64_t guest);
-unsigned int qcow2_slice_entries(const struct qcow2 *q);
-/* Bytes from @guest to the end of what one L2 table describes. */
-uint64_t qcow2_table_left(const struct qcow2 *q, uint64_t guest);
-/* 0 and *@offset (0: no table), or -EIO; @change: see qcow2_damaged(). */
-int qcow2_l1_get(struct qcow2 *q, uint64_t guest, bool change,
-		 uint64_t *offset, bool *copied);
-uint64_t qcow2_slice_offset(const struct qcow2 *q, uint64_t table,
-			    uint64_t guest);
-/* 0, or -EIO after a line: the entry makes no sense. */
-int qcow2_l2_check(struct qcow2 *q, const struct qcow2_l2e *e, uint64_t guest,
-		   bool change);
-/*
- * What is at @guest, for at most @length bytes; QCOW2_WAIT or -errno. Who does
- * not want to @change it does not mark the image corrupt, whatever is there.
- */
-int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
-		 uint64_t length, bool change, struct qcow2_map *map);
-
 /* read.c: fills t->r.buf from t->r.pos to t->r.end, then t->r.done(). */
 void qcow2_read(struct qcow2_task *t);
 void qcow2_read_again(struct qcow2_task *t); /* job.error, or goes on */
 void qcow2_read_request(struct qcow2_task *t);
-/* Bytes of the backing file at and after @guest that are there. */
-uint64_t qcow2_backing_left(const struct qcow2 *q, uint64_t guest);
-
-/* alloc.c: takes up to @want contiguous clusters; QCOW2_WAIT or -errno. */
-int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
-		uint64_t *host, uint64_t *got);
-/* How many clusters the file may have. */
-uint64_t qcow2_max_clusters(const struct qcow2 *q);
-/* The slice with the refcount of a cluster, its index there; to change. */
-int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
-			 uint64_t cluster, struct qcow2_slice **slice,
-			 unsigned int *index);
-
-/*
- * fence.c. The check is -EIO, after marking the image corrupt, if metadata is
- * in these bytes; init refuses tables that lie on one another.
- */
-int qcow2_fence_init(struct qcow2 *q);
-/* Bytes of memory it takes for so many entries of the two tables. */
-uint64_t qcow2_fence_bytes(uint64_t entries);
-/* Entry @l1_index of q->l1 names a new L2 table; of q->reftable, a new block. */
-void qcow2_fence_add_l2(struct qcow2 *q, uint64_t l1_index);
-void qcow2_fence_add_block(struct qcow2 *q, uint64_t index);
-/* Before q->l1 or q->reftable becomes so large (entries): 0 or -ENOMEM. */
-int qcow2_fence_room(struct qcow2 *q, uint64_t l1_size, uint64_t reftable_size);
-int qcow2_fence_check(struct qcow2 *q, uint64_t host, uint64_t length);
-/* A place that stands twice among these, 0 if none does; sorts them. */
-uint64_t qcow2_find_twice(uint64_t *hosts, uint64_t n);
-
-/*
- * refcount.c: makes the block for clusters around @block * entries, and
- * @extra contiguous clusters. QCOW2_WAIT or -errno.
- */
-int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
-		      uint64_t extra);
-
-/* table.c: 0 if @guest's L2 table may be changed; QCOW2_WAIT or -errno. */
-int qcow2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
-		    uint64_t *table);
-
 /* write.c: writes t->w.src from t->w.pos to t->w.end, then t->w.done(). */
 void qcow2_write(struct qcow2_task *t);
 void qcow2_write_request(struct qcow2_task *t);
@@ -368,8 +275,6 @@ void qcow2_stat_request(struct qcow2_task *t);
 void qcow2_truncate_request(struct qcow2_task *t);
 /* The disk shall reach to @end: 0, QCOW2_WAIT or -errno. */
 int qcow2_grow(struct qcow2_task *t, uint64_t end);
-/* A raw data file that ends where the disk does? */
-bool qcow2_data_follows(const struct qcow2 *q);
 
 /* repair.c: at open, may wait. */
 int qcow2_repair(struct qcow2 *q);

@@ -15,13 +15,6 @@
 
 static void read_step(struct qcow2_job *job);
 
-uint64_t qcow2_backing_left(const struct qcow2 *q, uint64_t guest)
-{
-	if (!q->backing || guest >= q->backing->size)
-		return 0;
-	return q->backing->size - guest;
-}
-
 static void end_read(struct qcow2_task *t, int error)
 {
 	t->job.error = error;

@@ -82,8 +82,8 @@ static int lower_some(struct qcow2 *q, uint64_t end, uint64_t want,
 	while (n--)
 		qcow2_refcount_put(&q->geo, s->data, i - n, count - 1);
 	qcow2_slice_dirty(s);
-	if (count == 1 && end - *done < q->free_cursor)
-		q->free_cursor = end - *done;
+	if (count == 1)
+		qcow2_alloc_free(q, end - *done);
 	return 0;
 }
 

@@ -25,16 +25,35 @@
 #include <string.h>
 
 #include "block/qcow2/qcow2.h"
+#include "block/qcow2/refcount.h"
 #include "loop/log.h"
 
 #define AHEAD (4u << 20) /* bytes of the file that a step describes */
 #define MAX_BLOCKS 32u
 
+struct qcow2_refcount_maker {
+	struct qcow2_job job;
+	bool busy;
+	uint64_t block; /* first index in the table */
+	uint64_t blocks; /* how many */
+	uint64_t used; /* clusters that are counted from the start */
+	uint64_t extra; /* clusters among them for somebody else */
+	uint64_t extra_host; /* where they are */
+	uint64_t pos;
+	uint32_t piece;
+	uint8_t *buffer;
+	uint64_t *table; /* the larger one; NULL: it stays */
+	struct qcow2_publish publish;
+	uint32_t table_clusters;
+	uint64_t table_host;
+	struct qcow2_queue waiters;
+};
+
 static void write_blocks(struct qcow2_job *job);
 
 static void end(struct qcow2 *q, int error)
 {
-	struct qcow2_refcount_maker *m = &q->refcount_maker;
+	struct qcow2_refcount_maker *m = q->refcount_maker;
 
 	qcow2_give_buffer(q, m->buffer);
 	m->buffer = NULL;
@@ -53,7 +72,7 @@ static void end(struct qcow2 *q, int error)
 
 static uint64_t block_host(const struct qcow2 *q, uint64_t k)
 {
-	const struct qcow2_refcount_maker *m = &q->refcount_maker;
+	const struct qcow2_refcount_maker *m = q->refcount_maker;
 
 	return ((m->block << q->geo.block_bits) + k) << q->geo.cluster_bits;
 }
@@ -61,7 +80,7 @@ static uint64_t block_host(const struct qcow2 *q, uint64_t k)
 static void publish(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_refcount_maker *m = &q->refcount_maker;
+	struct qcow2_refcount_maker *m = q->refcount_maker;
 	uint64_t k,
 		size = (uint64_t)m->table_clusters << (q->geo.cluster_bits - 3);
 
@@ -100,7 +119,7 @@ static void pointed(struct qcow2_job *job)
 static void point(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_refcount_maker *m = &q->refcount_maker;
+	struct qcow2_refcount_maker *m = q->refcount_maker;
 	uint64_t first = m->block & ~63ULL, k, entry;
 	uint64_t last = (m->block + m->blocks + 63) & ~63ULL;
 
@@ -141,7 +160,7 @@ static void sync_all(struct qcow2_job *job)
 static void written(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_refcount_maker *m = &q->refcount_maker;
+	struct qcow2_refcount_maker *m = q->refcount_maker;
 
 	if (job->error) {
 		end(q, job->error);
@@ -154,7 +173,7 @@ static void written(struct qcow2_job *job)
 static void write_blocks(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_refcount_maker *m = &q->refcount_maker;
+	struct qcow2_refcount_maker *m = q->refcount_maker;
 	uint64_t size = m->blocks << q->geo.cluster_bits, first, i, n;
 
 	if (!m->buffer)
@@ -197,7 +216,7 @@ static uint64_t holes(const struct qcow2 *q, uint64_t block, uint64_t max)
 /* A new table, with room for more; its entries for the new blocks. */
 static int plan_table(struct qcow2 *q)
 {
-	struct qcow2_refcount_maker *m = &q->refcount_maker;
+	struct qcow2_refcount_maker *m = q->refcount_maker;
 	uint64_t per_cluster = q->geo.cluster_size / 8, entries, bytes, k;
 
 	for (;; m->blocks++) {
@@ -227,7 +246,7 @@ static int plan_table(struct qcow2 *q)
 
 static int plan(struct qcow2 *q, uint64_t block, uint64_t extra)
 {
-	struct qcow2_refcount_maker *m = &q->refcount_maker;
+	struct qcow2_refcount_maker *m = q->refcount_maker;
 	uint64_t covers = 1ULL << (q->geo.block_bits + q->geo.cluster_bits);
 	uint64_t want = qcow2_min(covers < AHEAD ? AHEAD / covers : 1,
 				  MAX_BLOCKS), there;
@@ -267,7 +286,7 @@ static int plan(struct qcow2 *q, uint64_t block, uint64_t extra)
 int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
 		      uint64_t extra)
 {
-	struct qcow2_refcount_maker *m = &q->refcount_maker;
+	struct qcow2_refcount_maker *m = q->refcount_maker;
 	int ret;
 
 	if (m->busy)
@@ -290,4 +309,30 @@ int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
 	qcow2_job_init(q, &m->job, write_blocks);
 	write_blocks(&m->job);
 	return QCOW2_WAIT;
+}
+
+uint64_t qcow2_take_extra(struct qcow2 *q)
+{
+	uint64_t host = q->refcount_maker->extra_host;
+
+	q->refcount_maker->extra_host = 0;
+	return host;
+}
+
+uint64_t qcow2_max_clusters(const struct qcow2 *q)
+{
+	if (q->file->opt.growable)
+		return 1ULL << (56 - q->geo.cluster_bits);
+	return q->file->size >> q->geo.cluster_bits;
+}
+
+int qcow2_refcounts_init(struct qcow2 *q)
+{
+	q->refcount_maker = calloc(1, sizeof(*q->refcount_maker));
+	return q->refcount_maker ? 0 : -ENOMEM;
+}
+
+void qcow2_refcounts_free(struct qcow2 *q)
+{
+	free(q->refcount_maker);
 }

@@ -9,16 +9,30 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "block/qcow2/qcow2.h"
+#include "block/qcow2/table.h"
+
+struct qcow2_table_maker {
+	struct qcow2_job job;
+	bool busy;
+	uint32_t index; /* in the L1 table */
+	uint64_t old; /* its L2 table so far; 0: none */
+	uint64_t host; /* the new one */
+	uint64_t pos;
+	uint64_t file_end; /* when the old one was read */
+	uint8_t *buffer;
+	struct qcow2_queue waiters;
+};
 
 static void make(struct qcow2_job *job);
 static void link_table(struct qcow2_job *job);
 
 static void end(struct qcow2 *q, int error)
 {
-	struct qcow2_table_maker *m = &q->table_maker;
+	struct qcow2_table_maker *m = q->table_maker;
 
 	qcow2_give_buffer(q, m->buffer);
 	m->buffer = NULL;
@@ -30,7 +44,7 @@ static void end(struct qcow2 *q, int error)
 
 static void copied(struct qcow2_job *job)
 {
-	struct qcow2_table_maker *m = &job->q->table_maker;
+	struct qcow2_table_maker *m = job->q->table_maker;
 
 	m->pos += job->child.length;
 	make(job);
@@ -39,7 +53,7 @@ static void copied(struct qcow2_job *job)
 static void read_old(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_table_maker *m = &q->table_maker;
+	struct qcow2_table_maker *m = q->table_maker;
 	uint64_t length = qcow2_min(q->geo.cluster_size - m->pos, QCOW2_BUFFER);
 	uint64_t i, e;
 
@@ -64,7 +78,7 @@ static void read_old(struct qcow2_job *job)
 static void make(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_table_maker *m = &q->table_maker;
+	struct qcow2_table_maker *m = q->table_maker;
 	uint64_t left = q->geo.cluster_size - m->pos, got;
 	int ret = job->error;
 
@@ -102,7 +116,7 @@ static void make(struct qcow2_job *job)
 static void link_table(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_table_maker *m = &q->table_maker;
+	struct qcow2_table_maker *m = q->table_maker;
 	int ret = job->error;
 
 	if (!ret)
@@ -125,7 +139,7 @@ static void link_table(struct qcow2_job *job)
 int qcow2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 		    uint64_t *table)
 {
-	struct qcow2_table_maker *m = &q->table_maker;
+	struct qcow2_table_maker *m = q->table_maker;
 	bool alone;
 	int ret;
 
@@ -147,4 +161,29 @@ int qcow2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 	qcow2_job_init(q, &m->job, make);
 	make(&m->job);
 	return QCOW2_WAIT;
+}
+
+int qcow2_tables_lock(struct qcow2 *q, struct qcow2_job *job)
+{
+	if (q->table_maker->busy)
+		return qcow2_wait(&q->table_maker->waiters, job);
+	q->table_maker->busy = true;
+	return 0;
+}
+
+void qcow2_tables_unlock(struct qcow2 *q)
+{
+	q->table_maker->busy = false;
+	qcow2_wake(&q->table_maker->waiters, 0);
+}
+
+int qcow2_tables_init(struct qcow2 *q)
+{
+	q->table_maker = calloc(1, sizeof(*q->table_maker));
+	return q->table_maker ? 0 : -ENOMEM;
+}
+
+void qcow2_tables_free(struct qcow2 *q)
+{
+	free(q->table_maker);
 }
