@@ -191,36 +191,73 @@ many_lines() {
 }
 
 # Emptying and punching that end half-way: both views of the file are one.
-half_zeroed() {
+half_zeroed() { # empty|punch ERROR
+	if [[ $1 == empty ]]; then
+		! (: >"$file") 2>"$dir/err" || fail "emptied in spite of '$2'"
+	else
+		fileop "$file" punch 0 4194304 >"$dir/err"
+	fi
+	grep -qE "$2" "$dir/err" || fail "$1: $(<"$dir/err"), not $2"
+	# A close waits for the cache to be dropped. The cached view comes first: a
+	# direct read looks at the attributes, and heals it.
+	: <>"$file"
+	cat "$file" >"$dir/cached"
+	dd if="$file" of="$dir/direct" bs=1M iflag=direct status=none
+	! cmp -s "$dir/base.img" "$dir/direct" ||
+		fail "$1: nothing was done: the test tests nothing"
+	succeed cmp "$dir/cached" "$dir/direct"
+	rm "$dir/cached" "$dir/direct"
+}
+
+make_half() { # IMAGE
+	succeed qemu-img create -q -f qcow2 -b "$dir/base.img" -F raw \
+		-o cluster_size=512 "$1" 4M
+}
+
+half_without_space() {
 	local how
 	mkdir -p "$dir/small"
 	succeed mount -t tmpfs -o size=8M none "$dir/small"
-	head -c 4M /dev/urandom >"$dir/base.img"
 	for how in empty punch; do
-		succeed qemu-img create -q -f qcow2 -b "$dir/base.img" -F raw \
-			-o cluster_size=512 "$dir/small/disk.qcow2" 4M
+		make_half "$dir/small/disk.qcow2"
 		head -c 8M /dev/zero >"$dir/small/fill" 2>/dev/null
 		truncate -s -20k "$dir/small/fill"
 		mount_rawfuse --format=qcow2 "$dir/small/disk.qcow2" "$file"
 		succeed cmp "$dir/base.img" "$file"
-		if [[ $how == empty ]]; then
-			! (: >"$file") 2>/dev/null || fail "emptied without space"
-		else
-			expect ENOSPC fileop "$file" punch 0 4194304
-		fi
-		# A close waits for the cache to be dropped. The cached view comes
-		# first: a direct read looks at the attributes, and heals it.
-		: <"$file"
-		cat "$file" >"$dir/cached"
-		dd if="$file" of="$dir/direct" bs=1M iflag=direct status=none
-		! cmp -s "$dir/base.img" "$dir/direct" ||
-			fail "$how: nothing was done: the test tests nothing"
-		succeed cmp "$dir/cached" "$dir/direct"
+		half_zeroed $how 'ENOSPC|No space left'
 		unmount_rawfuse "$file" 'No space left on device'
 		rm "$dir"/small/*
 	done
 	wait_until "the file system is free" unmounts "$dir/small"
-	rm "$dir/base.img" "$dir/cached" "$dir/direct"
+}
+
+# Compressed memory that may have no more of it answers writes with EIO: those
+# of tables here, which say what has become zeros.
+resets_zram() { { echo 1 >"/sys/block/zram$1/reset"; } 2>/dev/null; }
+removes_zram() {
+	[[ ! -e /dev/zram$1 ]] || { echo "$1" >/sys/class/zram-control/hot_remove; } 2>/dev/null
+}
+half_with_error() {
+	local how n
+	n=$(cat /sys/class/zram-control/hot_add 2>"$dir/err") || {
+		skip_part "zeroing that ends half-way with EIO: no zram"
+		return 0
+	}
+	restores+=("wait_until \"zram$n is free\" removes_zram $n")
+	make_half "$dir/disk.qcow2"
+	for how in empty punch; do
+		echo 16M >"/sys/block/zram$n/disksize"
+		succeed dd if="$dir/disk.qcow2" of="/dev/zram$n" bs=64k conv=fsync status=none
+		mount_rawfuse --format=qcow2 --cache=direct --metadata-cache=64k "/dev/zram$n" "$file"
+		succeed cmp "$dir/base.img" "$file"
+		echo 1 >"/sys/block/zram$n/mem_limit"
+		half_zeroed $how 'EIO|Input/output'
+		succeed umount "$file"
+		wait_daemon 1
+		check_log 'Input/output error'
+		wait_until "zram$n is free" resets_zram "$n"
+	done
+	wait_until "zram$n is free" removes_zram "$n"
 }
 
 run() {
@@ -237,7 +274,10 @@ run() {
 	fi
 	truncated
 	if have_tool qemu-img; then
-		half_zeroed
+		head -c 4M /dev/urandom >"$dir/base.img"
+		half_without_space
+		half_with_error
+		rm "$dir/base.img"
 	else
 		skip_part "zeroing that ends half-way: qemu-img is missing"
 	fi

@@ -105,6 +105,7 @@ list_images() {
 	size=1050112 one 'cluster_size=4k,data_file=DATA' smalldata \
 		'device=512'
 	list_edges
+	list_failures
 }
 
 # What brings old bytes back if an order is wrong; see ops_edges.c.
@@ -127,9 +128,24 @@ list_edges() {
 	one 'cluster_size=4k' small "$e resize=12 device=51712 max-size=1536k"
 }
 
+# The storage fails for a while: at writes and flushes of metadata, too.
+list_failures() {
+	local f='fail=1' cs
+
+	for cs in 512 4k 64k; do
+		one "cluster_size=$cs" small "$f"
+	done
+	one 'cluster_size=4k' smallraw "$f depth=24"
+	one 'cluster_size=4k,lazy_refcounts=on' smallsnap "$f"
+	one 'cluster_size=64k' smallraw "$f edges=75 depth=4"
+	one 'cluster_size=16k,extended_l2=on' smallsnap "$f"
+	one 'cluster_size=1k' small "$f metadata-cache=1k"
+	one 'cluster_size=4k,data_file=DATA' small "$f"
+}
+
 jobs=${Q2_JOBS:-$(nproc)}
 [ -n "${Q2_ONLY:-}" ] && jobs=1
-images=64
+images=73
 runs=2
 points=$((total / images / runs / 2)) # of each of two rounds
 short=yes # in make check

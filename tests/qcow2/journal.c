@@ -76,10 +76,13 @@ struct journal_op *journal_submit(struct journal *j, const struct memfile *f,
 }
 
 void journal_complete(struct journal *j, struct journal_op *op, uint64_t now,
-		      int64_t result)
+		      int64_t result, uint64_t part)
 {
 	op->complete = now;
 	op->failed = result < 0;
+	if (op->type == BLOCK_WRITE)
+		op->length = part;
+	op->undone = op->type == BLOCK_WRITE ? !part : op->failed;
 	j->done[j->done_count++] = op;
 }
 
@@ -87,6 +90,8 @@ static void apply(struct memfile *f, const struct journal_op *op)
 {
 	uint64_t end = op->offset + op->length;
 
+	if (op->undone)
+		return;
 	switch (op->type) {
 	case BLOCK_WRITE:
 		memfile_write(f, op->data, op->length, op->offset);
@@ -212,7 +217,7 @@ static uint64_t count_open(const struct journal *j, unsigned int file,
 
 	for (i = j->flushed_done[file]; i < j->done_count; i++)
 		n += j->done[i]->file == file && j->done[i]->submit <= time &&
-		     j->done[i]->type != BLOCK_FLUSH;
+		     j->done[i]->type != BLOCK_FLUSH && !j->done[i]->undone;
 	return n;
 }
 
@@ -241,7 +246,7 @@ void journal_crash(struct journal *j, unsigned int file, uint64_t time,
 		bool keep;
 
 		if (op->file != file || op->submit > time ||
-		    op->type == BLOCK_FLUSH)
+		    op->type == BLOCK_FLUSH || op->undone)
 			continue;
 		if (policy == POLICY_PREFIX && op->complete > time)
 			continue;

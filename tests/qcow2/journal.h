@@ -5,7 +5,8 @@
  * A flush that is over makes stable what was over when it was submitted, in
  * its file. All else that was submitted before the crash may be there, or
  * not, or, sector by sector, partly: a sector of 512 bytes holds one of its
- * states since, never a mix. A file that was cut (truncated) is not found
+ * states since, never a mix. Of what failed, that is so for the part that was
+ * carried out. A file that was cut (truncated) is not found
  * longer again by anything later if the cut itself is lost.
  */
 #ifndef RAWFUSE_TESTS_JOURNAL_H
@@ -36,6 +37,7 @@ struct journal_op {
 	uint8_t *data;
 	uint64_t submit, complete;
 	bool failed;
+	bool undone; /* nothing of it was carried out */
 };
 
 struct journal {
@@ -58,8 +60,9 @@ void journal_start(struct journal *j);
 void journal_free(struct journal *j);
 struct journal_op *journal_submit(struct journal *j, const struct memfile *f,
 				  const struct block_req *req, uint64_t now);
+/* @part: the bytes of a WRITE that were carried out. */
 void journal_complete(struct journal *j, struct journal_op *op, uint64_t now,
-		      int64_t result);
+		      int64_t result, uint64_t part);
 
 /*
  * Rebuilds: first journal_advance() to a time, which must not go back; then

@@ -267,14 +267,16 @@ bool memdisk_fails(int *error)
 	return true;
 }
 
-static int64_t perform(struct pending *p)
+/* @part: the bytes of a WRITE that were carried out. */
+static int64_t perform(struct pending *p, uint64_t *part)
 {
 	struct block_req *req = p->req;
-	uint64_t part = req->length;
 	int64_t ret;
 
+	*part = req->length;
 	if (too_far(req)) {
 		memdisk.outside++;
+		*part = 0;
 		return -EFBIG;
 	}
 	if (fails(p->number) &&
@@ -285,22 +287,23 @@ static int64_t perform(struct pending *p)
 		else
 			ret = 0;
 		if (req->type == BLOCK_WRITE) {
-			part = rng_below(&memdisk.rng, part);
-			part -= part % 512;
-			if (!ret && !part)
+			*part = rng_below(&memdisk.rng, *part);
+			*part -= *part % 512;
+			if (!ret && !*part)
 				ret = -ENOSPC;
-			carry_out(p, part);
-			return ret ? ret : (int64_t)part;
+			carry_out(p, *part);
+			return ret ? ret : (int64_t)*part;
 		}
 		return ret;
 	}
-	return carry_out(p, part);
+	return carry_out(p, *part);
 }
 
 static void tick(struct op *op, int res, unsigned int flags)
 {
 	struct pending *p = container_of(op, struct pending, op), *other;
 	struct block_req *req;
+	uint64_t part;
 	int64_t ret;
 
 	(void)res;
@@ -320,12 +323,13 @@ static void tick(struct op *op, int res, unsigned int flags)
 	req = p->req;
 	if (memdisk.watch)
 		memdisk.watch(p->file, req);
-	ret = perform(p);
+	ret = perform(p, &part);
 	memdisk.now++;
 	if (p->entry)
 		journal_complete(memdisk.journal, p->entry, memdisk.now,
 				 memdisk.lie && req->type == BLOCK_FLUSH ? -EIO
-									 : ret);
+									 : ret,
+				 part);
 	for (unsigned int i = 0; i < pool_count; i++)
 		if (pool[i] == p)
 			pool[i] = pool[--pool_count];

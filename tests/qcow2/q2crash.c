@@ -4,7 +4,7 @@
  * ways (journal.h), and holds each against the specification (check.h) and
  * against what the guest was promised (history.h). A part of them is opened
  * by the driver again, which must not change what the guest reads; a part is
- * given to qemu-img check.
+ * given to qemu-img check. The storage may have failed for a while before.
  *
  * A bad image is saved as crash-SEED-POINT.img in the current directory; the
  * same command line finds it again. Exit code: 0 fine, 1 not, 2 usage.
@@ -37,6 +37,7 @@ static const char usage[] =
 	"            and requests are whole sectors)\n"
 	"  edges=0 (percent of requests of the kinds that can bring old bytes\n"
 	"           back: zeros then a write, an end that moves a little)\n"
+	"  fail=0 (1: somewhere in the run some I/Os in a row fail, no READs)\n"
 	"  leaks=0 (1: an image that leaks is fine even after a close)\n"
 	"  unseen=30 (percent of READs and WRITEs whose bytes have no address)\n"
 	"  lie=0 (the files ignore flushes: then this must find something)\n";
@@ -52,7 +53,7 @@ struct crash {
 	struct journal journal;
 	struct memfile *image;
 	uint64_t points, reopen, qemu, only, lie, rounds, all, leaks;
-	uint64_t device;
+	uint64_t device, fail;
 	uint64_t done, reopened, asked, writes, bad;
 	uint64_t start, end; /* of time */
 	struct memfile out[MEMDISK_FILES];
@@ -62,6 +63,8 @@ struct crash {
 	uint64_t next_at; /* is made of that point */
 	uint64_t number; /* of the point */
 	char what[200]; /* it is */
+	bool closed; /* the last round, without an error */
+	uint64_t failures; /* of I/O */
 };
 
 static void complain(struct crash *c, const char *what, const char *detail)
@@ -184,6 +187,7 @@ static void reopen(struct crash *c, bool dirty)
 			      0);
 	}
 	memdisk.journal = NULL;
+	memdisk.fail_at = 0;
 	b = block_open(&c->uring, &c->open);
 	if (!b) {
 		complain(c, "does not open again", dirty ? "dirty" : "");
@@ -338,10 +342,24 @@ static void end_of_request(struct ops *ops, struct ops_slot *slot)
 		       (uint64_t)(uintptr_t)slot->user, memdisk.now);
 }
 
+/* Writes and flushes of metadata, too; then it goes on as if nothing were. */
+static void fail_somewhere(struct crash *c)
+{
+	static const int kinds[] = { EIO, ENOSPC, 0 };
+	static const uint64_t counts[] = { 1, 1, 2, 4, 30 };
+	struct rng rng = { c->ops.seed * 31 + 7 };
+
+	memdisk.fail_with = kinds[rng_below(&rng, 3)];
+	memdisk.fail_count = counts[rng_below(&rng, 5)];
+	memdisk.fail_at = memdisk.ios + 1 + rng_below(&rng, 2 * c->ops.count);
+	memdisk.spare_reads = true;
+}
+
 static bool run(struct crash *c)
 {
 	struct block *b = block_open(&c->uring, &c->open);
 	uint64_t begin, at;
+	int ret;
 	struct ops ops;
 	uint8_t buf[4096];
 
@@ -371,18 +389,26 @@ static bool run(struct crash *c)
 	ops.begin = history_begin;
 	ops.end = end_of_request;
 	ops.user = &c->history;
+	memdisk.failed = 0;
+	if (c->fail)
+		fail_somewhere(c);
 	ops_run(&ops);
 	begin = ++memdisk.now;
-	if (block_close(b)) {
+	ret = block_close(b);
+	memdisk.fail_at = 0;
+	if (ret && !memdisk.failed) {
 		printf("WRONG: close failed\n");
 		ops.bad++;
 	}
-	history_flush(&c->history, begin, ++memdisk.now);
+	if (!ret)
+		history_flush(&c->history, begin, ++memdisk.now);
+	c->closed = !ret;
+	c->failures += memdisk.failed;
 	c->end = memdisk.now;
 	return !ops.bad;
 }
 
-/* After a clean close there is no leak either. */
+/* After a clean close there is no leak either, if nothing has failed. */
 static void check_end(struct crash *c, bool leaks)
 {
 	struct qc_image *img;
@@ -393,7 +419,7 @@ static void check_end(struct crash *c, bool leaks)
 	img = parse(c, &why);
 	if (!img)
 		complain(c, "cannot be parsed", why);
-	else if (img->dirty)
+	else if (img->dirty && c->closed)
 		complain(c, "after a clean close", "dirty");
 	else if (check_structure(c, img, leaks))
 		check_data(c, img, c->end);
@@ -442,6 +468,8 @@ static bool set(struct crash *c, const char *name, uint64_t n)
 		c->device = n;
 	else if (!strcmp(name, "lie"))
 		c->lie = n;
+	else if (!strcmp(name, "fail"))
+		c->fail = n;
 	else if (!strcmp(name, "edges"))
 		c->ops.edges = (unsigned int)n;
 	else if (!strcmp(name, "unseen"))
@@ -492,7 +520,7 @@ static bool one_round(struct crash *c, uint64_t number)
 	ran = run(c);
 	memdisk.journal = NULL;
 	/* What a crash has leaked stays so. */
-	check_end(c, number > 0 || c->leaks);
+	check_end(c, number > 0 || c->leaks || memdisk.failed);
 	c->next_at = c->number + rng_below(&rng, c->points);
 	if (!c->bad && c->all)
 		crash_each(c);
@@ -548,6 +576,11 @@ int main(int argc, char **argv)
 		c.ops.faults = true;
 		c.ops.align = 512;
 	}
+	if (c.fail) {
+		/* Else a sector could be a mix of what failed and what did not. */
+		c.ops.faults = c.ops.reads_work = true;
+		c.ops.align = 512;
+	}
 	for (i = 0; i < c.rounds && !c.bad; i++) {
 		if (i)
 			copy_files(memdisk.files, c.next);
@@ -555,7 +588,7 @@ int main(int argc, char **argv)
 	}
 	printf("%" PRIu64 " points, %" PRIu64 " opened again, %" PRIu64
 	       " by qemu-img, %" PRIu64 " bad (%" PRIu64
-	       " writes and flushes)\n",
-	       c.done, c.reopened, c.asked, c.bad, c.writes);
+	       " writes and flushes, %" PRIu64 " failed)\n",
+	       c.done, c.reopened, c.asked, c.bad, c.writes, c.failures);
 	return c.bad || !ran;
 }
