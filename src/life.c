@@ -260,7 +260,7 @@ static void tell_status(struct life *l)
 	char text[REPORT_SERVES];
 
 	if (l->notify->ready)
-		notify_status(l->notify, "%s", report_serves(l->session, text));
+		notify_served(l->notify, report_serves(l->session, text));
 }
 
 static void reload_cb(struct ev_loop *ev, ev_signal *w, int revents)

@@ -31,10 +31,12 @@
 #include "life.h"
 #include "loop/cpu.h"
 #include "loop/log.h"
+#include "loop/progress.h"
 
 #define SQES_MOST 1024u
 /* Thousandths of a CPU; the client may be in the same control group. */
 #define LEAST_TO_SPIN 2000u
+#define STILL_BUSY 60u /* seconds that a manager is asked to wait more */
 /* The exit statuses of mount(8). */
 #define MOUNT_USAGE 1
 #define MOUNT_FAILURE 32
@@ -263,6 +265,20 @@ static bool take_descriptor(const struct options *o)
 	return false;
 }
 
+/* Work that moves on may take longer than a manager would wait. */
+static void tell_progress(void *arg, const char *text, bool moved)
+{
+	struct notify *n = arg;
+
+	if (!text) {
+		notify_again(n);
+		return;
+	}
+	notify_status(n, "%s", text);
+	if (moved && !n->ready)
+		notify_extend(n, STILL_BUSY);
+}
+
 static int run(struct options *o)
 {
 	struct notify notify;
@@ -315,8 +331,10 @@ static int run(struct options *o)
 		if (ready_fd < 0)
 			return EXIT_FAILURE;
 	}
+	progress_on_tell(tell_progress, &notify);
 	notify_status(&notify, "opening %s", o->image);
 	status = run_server(o, &notify, ready_fd);
+	progress_on_tell(NULL, NULL);
 	notify_close(&notify);
 	return status;
 }

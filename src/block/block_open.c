@@ -16,6 +16,7 @@
 #include "block/fault.h"
 #include "block/foreign.h"
 #include "loop/log.h"
+#include "loop/progress.h"
 
 static const struct block_driver *drivers[] = {
 	&block_raw,
@@ -129,6 +130,7 @@ int block_close(struct block *b)
 
 	if (!b)
 		return 0;
+	progress(b, b->opt.path, "writing back what is left", 0, 0);
 	b->closing = true;
 	block_stop(b);
 	b->last_flush = &flush;
@@ -143,6 +145,7 @@ int block_close(struct block *b)
 		err = ret;
 	if (!err && b->flush_failed)
 		err = -EIO;
+	progress_end(b);
 	fault_forget(b);
 	free(b);
 	return err;

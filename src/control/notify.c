@@ -258,6 +258,18 @@ void notify_extend(struct notify *n, unsigned int seconds)
 	mention(n, text);
 }
 
+void notify_served(struct notify *n, const char *text)
+{
+	snprintf(n->served, sizeof(n->served), "%s", text);
+	notify_again(n);
+}
+
+void notify_again(struct notify *n)
+{
+	if (n->ready)
+		notify_status(n, "%s", n->served);
+}
+
 void notify_status(struct notify *n, const char *fmt, ...)
 {
 	char text[NOTIFY_STATUS];

@@ -19,6 +19,7 @@ struct notify {
 	char queue[NOTIFY_QUEUE];
 	size_t queued;
 	char status[NOTIFY_STATUS]; /* the line that was given last */
+	char served[NOTIFY_STATUS]; /* notify_served()'s */
 	bool status_due; /* and has not been sent */
 	/* Called when something is left to be sent later; may be NULL. */
 	void (*left)(void *arg);
@@ -62,6 +63,10 @@ void notify_extend(struct notify *n, unsigned int seconds);
 /* A line for people; control characters are escaped. The last one counts. */
 void notify_status(struct notify *n, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* While the file can be used, notify_served() is what all comes back to. */
+void notify_served(struct notify *n, const char *text);
+void notify_again(struct notify *n);
 
 /* Tries again what could not be sent. True: something is left. */
 bool notify_flush(struct notify *n);

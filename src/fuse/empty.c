@@ -35,6 +35,7 @@
 #include "fuse/empty.h"
 #include "fuse/ops.h"
 #include "fuse/session.h"
+#include "loop/progress.h"
 
 #define DISCARD_STEP (1ULL << 30) /* bytes, the least */
 #define DISCARD_STEPS_BITS 12 /* about so many steps at most, as a power */
@@ -61,6 +62,7 @@ static uint64_t step_size(const struct fuse_request *req)
 
 static void finish(struct fuse_request *req, int64_t result)
 {
+	progress_end(req);
 	if (result < 0)
 		req->session->data_end = UINT64_MAX;
 	req->io.result = result;
@@ -116,6 +118,8 @@ static void step(struct fuse_request *req)
 		finish(req, -EINTR);
 	} else {
 		s->moved = session_clock();
+		progress(req, s->block->opt.path, "emptying the disk",
+			 req->io.offset, s->block->size);
 		req->io.length = left < size ? left : size;
 		req->io.buf = req->payload;
 		ops_submit(req, req->io.type, BLOCK_KEEP_SIZE, step_done);

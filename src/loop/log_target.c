@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -52,6 +53,7 @@ static struct {
 	bool stream; /* the socket of a syslogd that wants no datagrams */
 	char path[PATH_MAX]; /* of the FILE, absolute */
 	bool by_loop;
+	bool drawn; /* the terminal shows how far some work is */
 	size_t used, flying; /* bytes of kept; the first ones are being written */
 	unsigned long long lost; /* lines */
 	char kept[4 * LINE_MOST];
@@ -195,11 +197,47 @@ static void keep(const char *line, size_t len)
 	to.used += len;
 }
 
+/* The line that is there goes before another one comes. */
+static void clear(void)
+{
+	static const char erase[] = "\r\033[K";
+
+	if (to.drawn)
+		write_some(STDERR_FILENO, erase, sizeof(erase) - 1);
+	to.drawn = false;
+}
+
+void log_target_progress(const char *text)
+{
+	char line[512] = "rawfuse: ";
+	struct winsize size = { .ws_col = 0 };
+	size_t len, most;
+
+	if ((to.target != TO_STDERR && !to.both) ||
+	    (to.target == TO_STDERR && to.format == LOG_JSON) ||
+	    !isatty(STDERR_FILENO))
+		return;
+	clear();
+	if (!text)
+		return;
+	text_escape(line + 9, sizeof(line) - 9, text);
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 20)
+		size.ws_col = 80;
+	len = strlen(line);
+	for (most = size.ws_col - 1u; len > most; len = most)
+		while (most && (line[most] & 0xc0) == 0x80)
+			most--;
+	write_some(STDERR_FILENO, line, len);
+	to.drawn = true;
+}
+
 static void put_stream(int priority, const char *text)
 {
 	char line[LINE_MOST];
 	int fd = stream_fd();
 
+	if (to.target == TO_STDERR)
+		clear();
 	keep(line, format(line, priority, text, to.target == TO_FILE));
 	if (!to.flying && !(to.by_loop && is_regular(fd)))
 		forget(write_some(fd, to.kept, to.used));
@@ -303,6 +341,7 @@ void log_target_put(int priority, const char *text)
 	size_t len;
 
 	if (to.both) {
+		clear();
 		text_escape(line + 9, sizeof(line) - 10, text);
 		memcpy(line, "rawfuse: ", 9);
 		len = strlen(line);
@@ -419,6 +458,7 @@ int log_to(const char *name, enum log_format format)
 
 void log_to_background(void)
 {
+	clear();
 	to.both = false;
 	if (to.chosen || to.target != TO_STDERR)
 		return;
@@ -428,6 +468,7 @@ void log_to_background(void)
 
 void log_to_foreground(void)
 {
+	clear();
 	to.both = false;
 }
 
@@ -459,7 +500,7 @@ void log_reset(void)
 		close(to.fd);
 	to.target = TO_STDERR;
 	to.format = LOG_TEXT;
-	to.chosen = to.both = to.by_loop = false;
+	to.chosen = to.both = to.by_loop = to.drawn = false;
 	to.fd = -1;
 	to.used = to.flying = 0;
 	to.lost = 0;

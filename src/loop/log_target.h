@@ -5,6 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/*
+ * Shows @text, cut to the width of a terminal, in its last line until another
+ * one or NULL comes. Where stderr is no terminal, or has no such log: nothing.
+ */
+void log_target_progress(const char *text);
+
 /* @text, one line without its end, at a priority of syslog(3). */
 void log_target_put(int priority, const char *text);
 

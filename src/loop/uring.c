@@ -28,6 +28,7 @@
 #include <time.h>
 
 #include "loop/log.h"
+#include "loop/progress.h"
 #include "loop/uring.h"
 
 #define URING_CMD_FIXED (1 << 0) /* IORING_URING_CMD_FIXED, Linux 6.0 */
@@ -39,6 +40,7 @@
 #define DRAIN_ROUNDS 64
 /* Looks at the ring for one at the clock. */
 #define SPIN_LOOKS 16
+#define TICK 250000000 /* ns; of uring_wait(), while progress is shown */
 
 static struct uring_sqe128 nowhere;
 
@@ -359,11 +361,25 @@ bool uring_drain(struct uring *u)
 	return more;
 }
 
+/* Now and then time to tell how long it takes. */
+static int wait_a_while(struct uring *u)
+{
+	struct __kernel_timespec most = { .tv_nsec = TICK };
+	struct io_uring_cqe *cqe;
+	int ret;
+
+	if (!progress_is_on() || !(u->ring.features & IORING_FEAT_EXT_ARG))
+		return io_uring_submit_and_wait(&u->ring, 1);
+	ret = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &most, NULL);
+	progress_tick();
+	return ret == -ETIME ? 0 : ret;
+}
+
 void uring_wait(struct uring *u)
 {
 	if (!u->emulated && !u->ready) {
 		u->stats.enters++;
-		note_result(u, io_uring_submit_and_wait(&u->ring, 1));
+		note_result(u, wait_a_while(u));
 	}
 	uring_drain(u);
 }

@@ -145,7 +145,10 @@ static inline void uring_forget_now(struct uring *u)
 /* True if a drain would find something to do without waiting. */
 bool uring_has_work(const struct uring *u);
 
-/* Waits for at least one completion and drains; only outside the loop. */
+/*
+ * Waits for at least one completion, or for a moment if progress is shown, and
+ * drains; only outside the loop.
+ */
 void uring_wait(struct uring *u);
 
 /* emulate.c: carries out the queued SQEs, posting their results. */

@@ -190,6 +190,41 @@ device() {
 }
 loop_is_free() { [[ -z $(our_loops) ]]; }
 
+# The refcounts of a large image are counted, by a process that hardly gets to
+# run: a terminal and the manager are told how far it is.
+slow_start() {
+	local terminal i
+	succeed qemu-img create -q -f qcow2 -o cluster_size=4k,preallocation=metadata,lazy_refcounts=on \
+		"$dir/large.qcow2" 4G
+	# The bit that says that it was not closed cleanly.
+	printf '\001' | dd of="$dir/large.qcow2" bs=1 seek=79 conv=notrunc status=none
+	listen_at "$socket" "$file"
+	# Not its own child: it would stop with that.
+	NOTIFY_SOCKET=$socket script -qfc "$(printf '%q ' "$RAWFUSE" -f \
+		--io-uring="$transport" --pidfile="$dir/bg.pid" "$dir/large.qcow2" "$file"); true" \
+		"$dir/typescript" </dev/null >"$dir/out" 2>&1 {machine_lock}<&- &
+	terminal=$!
+	told "STATUS=opening "
+	daemon=$(sed -n 's/ STATUS=opening .*//p' "$heard")
+	for ((i = 0; i < 300; i++)); do
+		hears 'STATUS=.*counting its references: [0-9]+ %' && break
+		kill -STOP "$daemon"
+		sleep 0.1
+		kill -CONT "$daemon"
+		sleep 0.01
+	done
+	told 'STATUS=.*large.qcow2: counting its references: [0-9]+ %'
+	told EXTEND_TIMEOUT_USEC=60000000
+	wait_until "the terminal shows it" \
+		grep -q 'rawfuse: .*large.qcow2: counting its references: [0-9]* %' "$dir/typescript"
+	told "READY=1 readable"
+	told "STATUS=serves .*large.qcow2 "
+	succeed umount "$file"
+	wait_until "it has ended" is_gone "$daemon"
+	wait "$terminal"
+	rm "$dir/large.qcow2"
+}
+
 # has_line WHAT: the file of --log has such a line, as an object of JSON.
 has_line() { grep -qsE -- "^\{\"time\":\"20[^\"]*Z\",.*\"message\":\"[^\"]*$1" "$2"; }
 
@@ -270,6 +305,11 @@ each_transport not_ours
 each_transport growing
 each_transport device
 each_transport quiet
+if have_tool script && have_tool qemu-img; then
+	each_transport slow_start
+else
+	skip_part "progress on a terminal: script(1) or qemu-img is missing"
+fi
 each_transport log_file
 each_transport stuck_pipe
 deaf

@@ -44,6 +44,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_options.c \
 	tests/unit/test_poll.c \
 	tests/unit/test_pool.c \
+	tests/unit/test_progress.c \
 	tests/unit/test_raw.c \
 	tests/unit/test_raw_faults.c \
 	tests/unit/test_ring.c \

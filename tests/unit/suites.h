@@ -6,6 +6,7 @@
 
 Suite *suite_log(void);
 Suite *suite_notify(void);
+Suite *suite_progress(void);
 Suite *suite_alive(void);
 Suite *suite_follow(void);
 Suite *suite_foreign(void);

@@ -17,7 +17,7 @@ static Suite *(*const suites[])(void) = {
 	suite_follow,	   suite_poll,	      suite_foreign,
 	suite_budget,	   suite_writeback,   suite_stats,
 	suite_interrupt,
-	suite_notify,	   suite_alive,
+	suite_notify,	   suite_alive,	      suite_progress,
 	suite_passed,
 };
 

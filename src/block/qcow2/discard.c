@@ -13,6 +13,9 @@
 #include <errno.h>
 
 #include "block/qcow2/qcow2.h"
+#include "loop/progress.h"
+
+#define LONG (1ULL << 30) /* bytes of a request that takes long */
 
 static void zero_step(struct qcow2_job *job);
 
@@ -242,6 +245,16 @@ static int zero_some(struct qcow2_task *t)
 		      q->geo.subs - 1);
 }
 
+/* Of what takes long enough for somebody to wonder. */
+static void tell_progress(const struct qcow2_task *t)
+{
+	const struct block_req *req = t->req;
+
+	if (req && req->length >= LONG && t->z.pos >= req->offset)
+		progress(t, req->block->opt.path, "discarding",
+			 t->z.pos - req->offset, req->length);
+}
+
 static void zero_step(struct qcow2_job *job)
 {
 	struct qcow2_task *t = QCOW2_TASK(job);
@@ -249,12 +262,14 @@ static void zero_step(struct qcow2_job *job)
 
 	job->step = zero_step;
 	while (!ret && t->z.pos < t->z.end) {
+		tell_progress(t);
 		ret = qcow2_turn(job, &t->steps, qcow2_ends_with(t));
 		if (!ret)
 			ret = zero_some(t);
 	}
 	if (ret == QCOW2_WAIT)
 		return;
+	progress_end(t);
 	job->error = ret;
 	t->z.done(t);
 }

@@ -26,6 +26,7 @@
 
 #include "block/qcow2/repair.h"
 #include "loop/log.h"
+#include "loop/progress.h"
 
 #define MAX_COUNTS (64u << 20) /* clusters; 256 MiB of memory */
 
@@ -265,6 +266,7 @@ int qcow2_repair(struct qcow2 *q)
 	struct repair r = { .q = q };
 	int ret = repair(&r);
 
+	progress_end(&r);
 	free(r.counts);
 	free(r.tables);
 	free(r.full);

@@ -21,6 +21,7 @@
 
 #include "block/qcow2/repair.h"
 #include "loop/log.h"
+#include "loop/progress.h"
 
 #define MAX_L1S (1u << 30) /* bytes of all snapshots' L1 tables; a second */
 #define MAX_TABLES (16ULL << 30) /* bytes of L2 tables; a minute of a disk */
@@ -214,6 +215,8 @@ static void tell_progress(struct repair *r, uint64_t n)
 {
 	struct timespec now;
 
+	progress(r, r->q->b->opt.path, "counting its references", n,
+		 r->clusters);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (!r->told)
 		r->told = now.tv_sec;
