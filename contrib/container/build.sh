@@ -25,7 +25,7 @@ fi
 mkdir -p "$dir/build"
 (cd "$dir/build" && "$top/configure" --host=x86_64-linux-musl \
   CC="$prefix/musl-gcc" CPPFLAGS="-I$prefix/include" \
-  LDFLAGS='-static -s -Wl,--gc-sections' \
+  LDFLAGS='-static -s -Wl,--gc-sections,--build-id=none,-z,noseparate-code' \
   PKG_CONFIG_LIBDIR="$prefix/lib/pkgconfig" "$@" &&
   make -j2 rawfuse) >"$dir/build.log" 2>&1 ||
   { tail -n 20 "$dir/build.log" >&2; exit 1; }

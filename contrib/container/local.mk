@@ -8,3 +8,10 @@ container:
 	bash '$(srcdir)/contrib/container/build.sh' contrib/container/static
 
 .PHONY: container
+
+# Sizes, and how long it takes to start.
+sizes: rawfuse
+	bash '$(srcdir)/contrib/sizes.sh' ./rawfuse contrib/container/static
+
+EXTRA_DIST += contrib/sizes.sh
+.PHONY: sizes

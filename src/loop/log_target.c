@@ -56,8 +56,10 @@ static struct {
 	bool drawn; /* the terminal shows how far some work is */
 	size_t used, flying; /* bytes of kept; the first ones are being written */
 	unsigned long long lost; /* lines */
-	char kept[4 * LINE_MOST];
 } to = { .fd = -1 };
+
+/* Not in there, whose bytes are in the program's file. */
+static char kept[4 * LINE_MOST];
 
 /*
  * Days since 1970 as a date; of years from March to February, so that a leap day
@@ -184,16 +186,16 @@ static int stream_fd(void)
 static void forget(size_t n)
 {
 	to.used -= n;
-	memmove(to.kept, to.kept + n, to.used);
+	memmove(kept, kept + n, to.used);
 }
 
 static void keep(const char *line, size_t len)
 {
-	if (to.used + len > sizeof(to.kept)) {
+	if (to.used + len > sizeof(kept)) {
 		to.lost++;
 		return;
 	}
-	memcpy(to.kept + to.used, line, len);
+	memcpy(kept + to.used, line, len);
 	to.used += len;
 }
 
@@ -240,7 +242,7 @@ static void put_stream(int priority, const char *text)
 		clear();
 	keep(line, format(line, priority, text, to.target == TO_FILE));
 	if (!to.flying && !(to.by_loop && is_regular(fd)))
-		forget(write_some(fd, to.kept, to.used));
+		forget(write_some(fd, kept, to.used));
 }
 
 static bool connect_to(const char *name, int type)
@@ -325,7 +327,7 @@ static void tell_lost(void)
 	unsigned long long n = to.lost;
 	char text[80];
 
-	if (!n || to.used + LINE_MOST > sizeof(to.kept))
+	if (!n || to.used + LINE_MOST > sizeof(kept))
 		return;
 	to.lost = 0;
 	snprintf(text, sizeof(text), "%llu line%s of this log %s lost here", n,
@@ -356,7 +358,7 @@ void log_target_by_loop(bool on)
 {
 	to.by_loop = on;
 	if (!on && !to.flying && to.used)
-		forget(write_some(stream_fd(), to.kept, to.used));
+		forget(write_some(stream_fd(), kept, to.used));
 }
 
 bool log_target_next(int *fd, const char **bytes, size_t *len)
@@ -366,7 +368,7 @@ bool log_target_next(int *fd, const char **bytes, size_t *len)
 	*fd = stream_fd();
 	if (!is_regular(*fd))
 		return false;
-	*bytes = to.kept;
+	*bytes = kept;
 	*len = to.flying = to.used;
 	return true;
 }
@@ -386,7 +388,7 @@ bool log_target_stuck(void)
 {
 	if (!to.used || to.flying || is_regular(stream_fd()))
 		return false;
-	forget(write_some(stream_fd(), to.kept, to.used));
+	forget(write_some(stream_fd(), kept, to.used));
 	return to.used;
 }
 
