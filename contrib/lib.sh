@@ -2,7 +2,7 @@
 
 build_packages='build-essential autoconf automake pkg-config libev-dev liburing-dev zlib1g-dev libzstd-dev'
 demo_packages='e2fsprogs util-linux'
-check_packages='check fdisk fio rsync gddrescue qemu-utils e2fsprogs xfsprogs fuse3 valgrind mandoc util-linux bzip2 xz-utils zstd'
+check_packages='check musl-dev fdisk fio rsync gddrescue qemu-utils e2fsprogs xfsprogs fuse3 valgrind mandoc util-linux bzip2 xz-utils zstd'
 vm_packages='qemu-system-x86 busybox-static cpio kmod xz-utils debian-archive-keyring'
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -5,6 +5,9 @@ EXTRA_DIST += \
 	tests/cross/check-config.h tests/cross/musl.sh \
 	tests/cross/packages.sh tests/cross/run.sh
 
+TESTS += tests/cross/musl-headers.sh
+EXTRA_DIST += tests/cross/musl-headers.sh
+
 check-cross:
 	@$(AM_TESTS_ENVIRONMENT) exec bash '$(srcdir)/tests/cross/run.sh'
 

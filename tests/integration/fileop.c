@@ -30,10 +30,15 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "errname.h"
+
+#ifndef RWF_DSYNC
+#define RWF_DSYNC 2
+#endif
 
 static const struct {
 	const char *name;
@@ -70,7 +75,10 @@ static long long io(int fd, char **argv, char *buf, size_t len)
 		struct iovec iov = { buf, len };
 
 		memset(buf, 'x', len);
-		return pwritev2(fd, &iov, 1, number(argv, 1), RWF_DSYNC);
+		/* Not every C library has pwritev2(); the offset is in two. */
+		return syscall(SYS_pwritev2, fd, &iov, 1L,
+			       (long)number(argv, 1),
+			       (long)(number(argv, 1) >> 32), (long)RWF_DSYNC);
 	}
 	if (!strcmp(argv[0], "pwrite")) {
 		memset(buf, argv[3] ? (int)number(argv, 3) : 'x', len);
