@@ -25,7 +25,9 @@
 #include "cli/remount.h"
 #include "cli/replace.h"
 #include "cli/version.h"
+#include "control/control.h"
 #include "control/notify.h"
+#include "control/status.h"
 #include "fuse/backing.h"
 #include "fuse/passed.h"
 #include "life.h"
@@ -107,6 +109,7 @@ struct server {
 	struct cpu cpu;
 	struct mount mount;
 	struct session *session;
+	struct control control;
 };
 
 /* The source is the image as anybody would find it. */
@@ -147,14 +150,17 @@ static int serve(struct server *srv, struct block *b)
 	mo.mtime = st.st_mtim;
 	mo.image_dev = st.st_dev;
 	mo.image_ino = st.st_ino;
+	control_init(&srv->control, o->image);
 	life_hold_signals(true);
 	if (start_mount(srv, &mo))
 		return EXIT_FAILURE;
 	cfg = session_config(o, &srv->mount);
 	srv->session = session_new(&srv->loop, b, &cfg, srv->mount.fd);
-	if (srv->session)
+	if (srv->session) {
+		control_start(&srv->control, srv->session);
 		return life_run(srv->session, &srv->mount, o, &srv->cpu,
 				srv->notify, srv->ready_fd);
+	}
 	close(srv->mount.fd);
 	return EXIT_FAILURE;
 }
@@ -232,6 +238,7 @@ static int run_server(const struct options *o, struct notify *n, int ready_fd)
 	}
 	uring_exit(&srv.uring);
 	session_free(srv.session);
+	control_free(&srv.control);
 	mount_finish(&srv.mount);
 	if (status)
 		notify_status(n, "ended: %s", log_last());
@@ -300,6 +307,8 @@ static int run(struct options *o)
 		return remount_run(o);
 	case ACTION_WAIT:
 		return pidfile_wait(o->wait);
+	case ACTION_STATUS:
+		return status_run(o->status, o->json);
 	case ACTION_FAKE:
 		return EXIT_SUCCESS;
 	case ACTION_EXPORT:

@@ -292,6 +292,16 @@ int options_parse(struct options *o, int argc, char **argv)
 		ret = parse_own(o, argc, argv);
 	if (ret)
 		return ret;
+	/* "--status --json MOUNTPOINT": what getopt took for it is an option. */
+	if (o->action == ACTION_STATUS && !strcmp(o->status, "--json") &&
+	    argc - optind == 1) {
+		o->json = true;
+		o->status = argv[optind];
+	}
+	if (o->json && o->action != ACTION_STATUS) {
+		log_warnx("--json: it is for --status only");
+		return EXIT_USAGE;
+	}
 	if (o->action != ACTION_EXPORT && o->action != ACTION_FAKE &&
 	    o->action != ACTION_REMOUNT)
 		return 0;

@@ -17,6 +17,7 @@ enum action {
 	ACTION_VERSION,
 	ACTION_PROBE,
 	ACTION_WAIT,
+	ACTION_STATUS,
 	ACTION_REMOUNT, /* of a mount that is there, for mount(8) */
 	ACTION_DUMP_CONFIG,
 };
@@ -54,6 +55,8 @@ struct options {
 	const char *pidfile;
 	unsigned int replace; /* enum replace, if --replace was said */
 	const char *wait; /* of ACTION_WAIT */
+	const char *status; /* of ACTION_STATUS */
+	bool json; /* for that */
 	unsigned int help; /* of ACTION_HELP: 1: all options */
 	unsigned int traces; /* enum log_trace */
 	const char *fuse_socket; /* which gives a mount; then no mountpoint */

@@ -119,6 +119,12 @@ const struct option_spec options_specs[] = {
 	  AT(log_format), 0, 0, "json: each message is an object" },
 
 	/* What there is to know. */
+	{ "status", 0, KIND_ACTION, GROUP_INFO, COMMON, "MOUNTPOINT",
+	  AT(status), ACTION_STATUS, 0,
+	  "what is exported there, and is it well? Exit status: 0 yes, 1 no, "
+	  "3 nothing is" },
+	{ "json", 0, KIND_FLAG, GROUP_INFO, 0, NULL, AT(json), 0, 0,
+	  "with --status: one JSON object" },
 	{ "probe", 0, KIND_ACTION, GROUP_INFO, COMMON, NULL, 0, ACTION_PROBE, 0,
 	  "show what this machine offers, and how to get the rest" },
 	{ "help", 'h', KIND_ACTION, GROUP_INFO, COMMON | OPTIONAL, "common|all",

@@ -32,6 +32,7 @@ enum fuse_opcode {
 	FUSE_ACCESS = 34,
 	FUSE_INTERRUPT = 36,
 	FUSE_DESTROY = 38,
+	FUSE_IOCTL = 39,
 	FUSE_BATCH_FORGET = 42,
 	FUSE_FALLOCATE = 43,
 	FUSE_LSEEK = 46,
@@ -244,6 +245,22 @@ struct fuse_lseek_in {
 
 struct fuse_lseek_out {
 	uint64_t offset;
+};
+
+struct fuse_ioctl_in {
+	uint64_t fh;
+	uint32_t flags;
+	uint32_t cmd;
+	uint64_t arg; /* the caller's */
+	uint32_t in_size;
+	uint32_t out_size;
+};
+
+struct fuse_ioctl_out {
+	int32_t result;
+	uint32_t flags;
+	uint32_t in_iovs;
+	uint32_t out_iovs;
 };
 
 struct fuse_init_in {

@@ -36,6 +36,8 @@ static bool is_error(const struct fuse_request *req, int error)
 	case -ENOSYS:
 	case -EOPNOTSUPP:
 		return false;
+	case -ENOTTY: /* an ioctl that is not ours */
+		return req->opcode != FUSE_IOCTL;
 	case -ENXIO: /* no data from here on */
 		return req->opcode != FUSE_LSEEK;
 	case -ENOENT: /* the root is a file */
@@ -405,6 +407,31 @@ static void handle_statfs(struct fuse_request *req)
 	ops_answer(req, 0, sizeof(out));
 }
 
+/*
+ * What is no ioctl of ours is ENOTTY, as for every file: tools ask whether this
+ * is a block device, or has flags of ext4's. (The kernel makes ENOTTY of ENOSYS
+ * only for some of them.)
+ */
+static void handle_ioctl(struct fuse_request *req)
+{
+	const struct fuse_ioctl_in *in = req->in;
+	struct fuse_ioctl_out out = { .result = 0 };
+	uint8_t *data = (uint8_t *)req->payload + sizeof(out);
+	struct session *s = req->session;
+	size_t room = req->payload_max - sizeof(out);
+	int len = -ENOTTY;
+
+	if (s->on_ioctl)
+		len = s->on_ioctl(req, in->cmd, data,
+				  in->out_size < room ? in->out_size : room);
+	if (len < 0) {
+		ops_answer(req, len, 0);
+		return;
+	}
+	memcpy(req->payload, &out, sizeof(out));
+	ops_answer(req, 0, sizeof(out) + (size_t)len);
+}
+
 static void handle_lookup(struct fuse_request *req)
 {
 	ops_answer(req, -ENOENT, 0); /* the root is a file */
@@ -446,6 +473,7 @@ static const struct operation operations[FUSE_OPCODES] = {
 	[FUSE_INTERRUPT] = { "INTERRUPT", sizeof(struct fuse_interrupt_in),
 			     handle_drop },
 	[FUSE_DESTROY] = { "DESTROY", 0, handle_ok },
+	[FUSE_IOCTL] = { "IOCTL", sizeof(struct fuse_ioctl_in), handle_ioctl },
 	[FUSE_BATCH_FORGET] = { "BATCH_FORGET",
 				sizeof(struct fuse_batch_forget_in),
 				handle_drop },

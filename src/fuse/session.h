@@ -110,6 +110,13 @@ struct session {
 	/* attr_look() is over. */
 	void (*on_looked)(struct session *s);
 	void *arg;
+	/*
+	 * An ioctl on the file: puts its answer, of at most @room bytes, in
+	 * @to and returns its length, or -ENOTTY. NULL: there are none.
+	 */
+	int (*on_ioctl)(const struct fuse_request *req, uint32_t cmd, void *to,
+			size_t room);
+	void *ioctl_arg;
 };
 
 /*

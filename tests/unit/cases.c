@@ -47,6 +47,7 @@ const struct op_case op_cases[] = {
 	  .in = &fallocate_in },
 	{ "LSEEK", FUSE_LSEEK, IN(fuse_lseek_in), .in = &lseek_in,
 	  OUT(fuse_lseek_out) },
+	{ "IOCTL", FUSE_IOCTL, IN(fuse_ioctl_in), .error = -ENOTTY },
 	{ "GETXATTR", FUSE_GETXATTR, .data_len = 16, .error = -ENOSYS },
 	{ "ACCESS", FUSE_ACCESS, .data_len = 8, .error = -ENOSYS },
 };

@@ -52,6 +52,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_sizes.c \
 	tests/unit/test_stats.c \
 	tests/unit/test_passed.c \
+	tests/unit/test_status.c \
 	tests/unit/test_text.c \
 	tests/unit/test_uring.c \
 	tests/unit/test_writeback.c \

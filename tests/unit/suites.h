@@ -39,6 +39,7 @@ Suite *suite_writeback(void);
 Suite *suite_stats(void);
 Suite *suite_interrupt(void);
 Suite *suite_passed(void);
+Suite *suite_status(void);
 
 /* A suite of one test case. */
 static inline Suite *suite_of(const char *name, TCase **tc)

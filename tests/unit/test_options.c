@@ -350,6 +350,10 @@ static const struct {
 	{ "rawfuse --version", ACTION_VERSION },
 	{ "rawfuse -V", ACTION_VERSION },
 	{ "rawfuse --probe", ACTION_PROBE },
+	{ "rawfuse --status m", ACTION_STATUS },
+	{ "rawfuse --status=m --json", ACTION_STATUS },
+	{ "rawfuse --json --status m", ACTION_STATUS },
+	{ "rawfuse --status --json m", ACTION_STATUS },
 	{ "rawfuse --dump-config", ACTION_DUMP_CONFIG },
 	{ "rawfuse --help i m x y z", ACTION_HELP },
 	{ "rawfuse i m", ACTION_EXPORT },
@@ -360,6 +364,10 @@ START_TEST(finds_action)
 {
 	ck_assert_int_eq(parse(actions[_i].line), 0);
 	ck_assert_int_eq(o.action, actions[_i].action);
+	if (o.action == ACTION_STATUS) {
+		ck_assert_str_eq(o.status, "m");
+		ck_assert_int_eq(o.json, !!strstr(actions[_i].line, "--json"));
+	}
 }
 END_TEST
 

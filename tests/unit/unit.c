@@ -19,6 +19,7 @@ static Suite *(*const suites[])(void) = {
 	suite_interrupt,
 	suite_notify,	   suite_alive,	      suite_progress,
 	suite_passed,
+	suite_status,
 };
 
 int main(void)

@@ -1,0 +1,49 @@
+/* What an export tells of itself while it is served. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "control/control.h"
+#include "fuse/request.h"
+
+/* Within a request: nothing is allocated, nothing waits. */
+static int on_ioctl(const struct fuse_request *req, uint32_t cmd, void *to,
+		    size_t room)
+{
+	const struct control *c = req->session->ioctl_arg;
+	union answer a;
+
+	if (cmd != ANSWER_IOCTL || room < sizeof(a))
+		return -ENOTTY;
+	answer_fill(&a, &c->served, req);
+	memcpy(to, &a, sizeof(a));
+	return sizeof(a);
+}
+
+void control_init(struct control *c, const char *image)
+{
+	struct stat st;
+
+	c->image = realpath(image, NULL);
+	c->served = (struct served){ .image = c->image ? c->image : image };
+	if (!stat("/proc/self/ns/pid", &st))
+		c->served.pid_namespace = st.st_ino;
+}
+
+void control_start(struct control *c, struct session *s)
+{
+	c->served.session = s;
+	c->served.started = time(NULL);
+	c->served.started_ns = session_clock();
+	s->ioctl_arg = c;
+	s->on_ioctl = on_ioctl;
+}
+
+void control_free(struct control *c)
+{
+	free(c->image);
+	c->image = NULL;
+}
