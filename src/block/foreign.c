@@ -14,12 +14,12 @@
  */
 #include "config.h"
 
-#include <endian.h>
 #include <stdint.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "block/bytes.h"
 #include "block/foreign.h"
 #include "loop/log.h"
 
@@ -34,38 +34,6 @@ struct sample {
 	size_t tail_n; /* the last bytes of the file */
 };
 
-static uint16_t le16(const uint8_t *at)
-{
-	uint16_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return le16toh(n);
-}
-
-static uint32_t le32(const uint8_t *at)
-{
-	uint32_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return le32toh(n);
-}
-
-static uint64_t le64(const uint8_t *at)
-{
-	uint64_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return le64toh(n);
-}
-
-static uint32_t be32(const uint8_t *at)
-{
-	uint32_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return be32toh(n);
-}
-
 static bool power_from_to(uint64_t n, uint64_t least, uint64_t most)
 {
 	return n >= least && n <= most && !(n & (n - 1));
@@ -74,14 +42,15 @@ static bool power_from_to(uint64_t n, uint64_t least, uint64_t most)
 /* version; sectors of a grain */
 static bool is_vmdk(const uint8_t *h)
 {
-	return le32(h + 4) >= 1 && le32(h + 4) <= 3 &&
-	       power_from_to(le64(h + 20), 1, 1 << 16);
+	return bytes_le32(h + 4) >= 1 && bytes_le32(h + 4) <= 3 &&
+	       power_from_to(bytes_le64(h + 20), 1, 1 << 16);
 }
 
 /* version; sectors of a grain */
 static bool is_cowd(const uint8_t *h)
 {
-	return le32(h + 4) == 1 && power_from_to(le32(h + 16), 1, 1 << 16);
+	return bytes_le32(h + 4) == 1 &&
+	       power_from_to(bytes_le32(h + 16), 1, 1 << 16);
 }
 
 /* a key of a descriptor file, which is text */
@@ -95,42 +64,44 @@ static bool is_descriptor(const uint8_t *h)
 /* major version; kind of image */
 static bool is_vdi(const uint8_t *h)
 {
-	return le32(h + 68) >> 16 == 1 && le32(h + 76) >= 1 &&
-	       le32(h + 76) <= 4;
+	return bytes_le32(h + 68) >> 16 == 1 && bytes_le32(h + 76) >= 1 &&
+	       bytes_le32(h + 76) <= 4;
 }
 
 /* version; kind of disk: fixed, dynamic, differencing */
 static bool is_vhd(const uint8_t *footer)
 {
-	return be32(footer + 12) == 0x10000 && be32(footer + 60) >= 2 &&
-	       be32(footer + 60) <= 4;
+	return bytes_be32(footer + 12) == 0x10000 &&
+	       bytes_be32(footer + 60) >= 2 && bytes_be32(footer + 60) <= 4;
 }
 
 /* sizes of clusters and of tables */
 static bool is_qed(const uint8_t *h)
 {
-	return power_from_to(le32(h + 4), 1 << 12, 1 << 26) &&
-	       power_from_to(le32(h + 8), 1, 16);
+	return power_from_to(bytes_le32(h + 4), 1 << 12, 1 << 26) &&
+	       power_from_to(bytes_le32(h + 8), 1, 16);
 }
 
 /* version; bits of clusters and of L2 tables */
 static bool is_qcow1(const uint8_t *h)
 {
-	return be32(h + 4) == 1 && h[32] >= 9 && h[32] <= 16 && h[33] >= 6 &&
-	       h[33] <= 13;
+	return bytes_be32(h + 4) == 1 && h[32] >= 9 && h[32] <= 16 &&
+	       h[33] >= 6 && h[33] <= 13;
 }
 
 /* version; size of the trailer */
 static bool is_koly(const uint8_t *trailer)
 {
-	return be32(trailer + 4) == 4 && be32(trailer + 8) == FOOTER;
+	return bytes_be32(trailer + 4) == 4 &&
+	       bytes_be32(trailer + 8) == FOOTER;
 }
 
 /* major version; sizes of its headers; size of a block */
 static bool is_sparse(const uint8_t *h)
 {
-	return le16(h + 4) == 1 && le16(h + 8) >= 28 && le16(h + 10) >= 12 &&
-	       le32(h + 12) && !(le32(h + 12) & 3);
+	return bytes_le16(h + 4) == 1 && bytes_le16(h + 8) >= 28 &&
+	       bytes_le16(h + 10) >= 12 && bytes_le32(h + 12) &&
+	       !(bytes_le32(h + 12) & 3);
 }
 
 /* method; reserved flags */
@@ -154,10 +125,10 @@ static bool is_zstd(const uint8_t *h)
 /* a frame to be skipped, and a zstd frame behind it, as of pzstd */
 static bool is_skippable(const uint8_t *h)
 {
-	uint32_t length = le32(h + 4);
+	uint32_t length = bytes_le32(h + 4);
 
 	return (h[0] & 0xf0) == 0x50 && length <= HEAD - 16 &&
-	       le32(h + 8 + length) == 0xfd2fb528;
+	       bytes_le32(h + 8 + length) == 0xfd2fb528;
 }
 
 /* size of blocks; how the first one, or the end, begins */
@@ -177,8 +148,8 @@ static bool is_lz4(const uint8_t *h)
 /* version that reads it; reserved bytes, as names come after */
 static bool is_zip(const uint8_t *h)
 {
-	return h[4] <= 63 && le16(h + 8) <= 99 && le16(h + 26) &&
-	       le16(h + 26) < 4096;
+	return h[4] <= 63 && bytes_le16(h + 8) <= 99 && bytes_le16(h + 26) &&
+	       bytes_le16(h + 26) < 4096;
 }
 
 enum place { AT_START, AT_END };

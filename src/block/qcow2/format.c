@@ -1,7 +1,6 @@
 #include "config.h"
 
-#include <string.h>
-
+#include "block/bytes.h"
 #include "block/qcow2/format.h"
 
 #define ALLOCATED 1ULL
@@ -15,34 +14,6 @@ void qcow2_geometry_derive(struct qcow2_geometry *g)
 	g->l2_entry = g->extended ? 16 : 8;
 	g->l2_bits = g->cluster_bits - (g->extended ? 4 : 3);
 	g->block_bits = g->cluster_bits + 3 - g->refcount_order;
-}
-
-uint32_t qcow2_load32(const uint8_t *at)
-{
-	uint32_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return be32toh(n);
-}
-
-uint64_t qcow2_load64(const uint8_t *at)
-{
-	uint64_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return be64toh(n);
-}
-
-void qcow2_store32(uint8_t *at, uint32_t value)
-{
-	value = htobe32(value);
-	memcpy(at, &value, sizeof(value));
-}
-
-void qcow2_store64(uint8_t *at, uint64_t value)
-{
-	value = htobe64(value);
-	memcpy(at, &value, sizeof(value));
 }
 
 uint64_t qcow2_refcount_get(const struct qcow2_geometry *g, const uint8_t *data,
@@ -81,10 +52,10 @@ void qcow2_refcount_put(const struct qcow2_geometry *g, uint8_t *data,
 struct qcow2_l2e qcow2_l2_decode(const struct qcow2_geometry *g,
 				 const uint8_t *at)
 {
-	struct qcow2_l2e e = { qcow2_load64(at), 0 };
+	struct qcow2_l2e e = { bytes_be64(at), 0 };
 
 	if (g->extended) {
-		e.bitmap = qcow2_load64(at + 8);
+		e.bitmap = bytes_be64(at + 8);
 		return e;
 	}
 	if (e.desc & QCOW2_COMPRESSED)
@@ -104,9 +75,9 @@ void qcow2_l2_encode(const struct qcow2_geometry *g, uint8_t *at,
 {
 	if (!g->extended && !(e.desc & QCOW2_COMPRESSED) && e.bitmap & ZEROED)
 		e.desc |= QCOW2_ZERO;
-	qcow2_store64(at, e.desc);
+	bytes_put_be64(at, e.desc);
 	if (g->extended)
-		qcow2_store64(at + 8, e.bitmap);
+		bytes_put_be64(at + 8, e.bitmap);
 }
 
 void qcow2_packed_range(const struct qcow2_geometry *g, uint64_t desc,

@@ -102,12 +102,6 @@ static inline uint64_t qcow2_table_memory(uint64_t bytes)
 /* Fills in what follows from the header's fields. */
 void qcow2_geometry_derive(struct qcow2_geometry *g);
 
-/* Big endian, of a header or a snapshot table, at any address. */
-uint32_t qcow2_load32(const uint8_t *at);
-uint64_t qcow2_load64(const uint8_t *at);
-void qcow2_store32(uint8_t *at, uint32_t value);
-void qcow2_store64(uint8_t *at, uint64_t value);
-
 /* Entry @i of a refcount block, or of a part of one that begins at @data. */
 uint64_t qcow2_refcount_get(const struct qcow2_geometry *g, const uint8_t *data,
 			    unsigned int i);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/bytes.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
@@ -44,22 +45,22 @@ void qcow2_header_free(struct qcow2 *q)
 
 uint32_t qcow2_get32(const struct qcow2 *q, enum qcow2_field field)
 {
-	return qcow2_load32(q->header + field);
+	return bytes_be32(q->header + field);
 }
 
 uint64_t qcow2_get64(const struct qcow2 *q, enum qcow2_field field)
 {
-	return qcow2_load64(q->header + field);
+	return bytes_be64(q->header + field);
 }
 
 void qcow2_put32(struct qcow2 *q, enum qcow2_field field, uint32_t value)
 {
-	qcow2_store32(q->header + field, value);
+	bytes_put_be32(q->header + field, value);
 }
 
 void qcow2_put64(struct qcow2 *q, enum qcow2_field field, uint64_t value)
 {
-	qcow2_store64(q->header + field, value);
+	bytes_put_be64(q->header + field, value);
 }
 
 int qcow2_damaged(struct qcow2 *q, bool change, const char *what,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/bytes.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
@@ -166,8 +167,8 @@ int qcow2_header_read(struct qcow2 *q)
 			  strerror(-ret));
 		return ret;
 	}
-	if (qcow2_load32(q->header) != QCOW2_MAGIC)
-		return qcow2_bad_field(q, "magic", qcow2_load32(q->header),
+	if (bytes_be32(q->header) != QCOW2_MAGIC)
+		return qcow2_bad_field(q, "magic", bytes_be32(q->header),
 				       "this is no qcow2 image; is it "
 				       "--format=raw?");
 	ret = check_version(q);
