@@ -168,7 +168,7 @@ static void undo_cb(struct ev_loop *ev, ev_child *w, int revents)
 	log_trace(TRACE_LIFE, "unmount: %s", strerror(err));
 	/* Where it was not busy, umount(2) has written all once more. */
 	if (status & MOUNT_LOST && err) {
-		log_warnx("%s: what the kernel had kept could not be written",
+		log_warnx("%s: data that the kernel kept could not be written",
 			  l->mount->path);
 		l->session->lost = true;
 	}
@@ -387,8 +387,8 @@ static void on_ready(struct session *s)
 
 	/* By /dev/fuse a request does not tell its CPU. */
 	if (l->cpu->mode == CPU_FOLLOW && !s->by_uring) {
-		log_warnx("--cpu=follow: it takes requests by io_uring "
-			  "(--cpu=auto would go on without)");
+		log_warnx("--cpu=follow: it requires requests by io_uring "
+			  "(--cpu=auto works without)");
 		session_break(s);
 		return;
 	}
@@ -419,8 +419,8 @@ static void on_past_end(struct session *s)
 
 	l->past_end = true;
 	if (!l->past_end_said)
-		log_warnx("%s: a write past the end was refused after it had "
-			  "been taken into the writeback cache",
+		log_warnx("%s: a write past the end was refused after the "
+			  "writeback cache had accepted it",
 			  l->mount->path);
 	l->past_end_said = true;
 	on_size(s);

@@ -319,7 +319,7 @@ static int run(struct options *o)
 		return EXIT_FAILURE;
 	if (o->as_helper && o->nofail && access(o->image, F_OK) &&
 	    (errno == ENOENT || errno == ENOTDIR)) {
-		log_info("%s: it is not there, and nofail says to go on",
+		log_info("%s: it does not exist; nofail ignores this",
 			 o->image);
 		return EXIT_SUCCESS;
 	}

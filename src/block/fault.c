@@ -86,7 +86,7 @@ void fault_tell(struct block *b, const struct block_req *req, int error)
 		       block_type_name(req->type),
 		       (unsigned long long)(req->offset + req->moved),
 		       strerror(-error), advice[cause],
-		       goes_on ? "; then writes go on" : "");
+		       goes_on ? "; then writes continue" : "");
 }
 
 void fault_lost(struct block *b, int error)

@@ -19,7 +19,7 @@ static int null_open(struct block *b)
 
 	b->size = DEFAULT_SIZE;
 	if (strncmp(arg, "null:", 5)) {
-		log_warnx("%s: the null driver is called null:size=SIZE", arg);
+		log_warnx("%s: the name of a null image is null:size=SIZE", arg);
 		return -EINVAL;
 	}
 	arg += 5;

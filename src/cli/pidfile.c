@@ -265,7 +265,8 @@ int pidfile_wait(const char *path)
 	if (fd == -ENOENT && why) {
 		/* It may be the name of either. */
 		log_info("%s: it is not there: if it was a pidfile, its export "
-			 "has ended well; of a mountpoint nothing is known: %s",
+			 "has ended well; if it was a mountpoint, that is not "
+			 "known: %s",
 			 path, why);
 		return EXIT_SUCCESS;
 	}

@@ -84,8 +84,7 @@ static int wait_end(const struct replace_state *r)
 	while (!has_ended(r)) {
 		if (!left--) {
 			log_warnx("%s: --replace: process %ld has not ended in "
-				  "%llu seconds; rawfuse --wait tells when it "
-				  "has",
+				  "%llu seconds; rawfuse --wait waits for it",
 				  r->place.path, r->pid,
 				  (unsigned long long)r->o->grace +
 					  FLUSH_MOST);
@@ -126,8 +125,8 @@ static int meet_live(struct replace_state *r)
 	}
 	if (r->o->replace != REPLACE_LIVE) {
 		log_warnx("%s: --replace: process %ld serves it; umount %s "
-			  "first, or give --replace=live, which asks that "
-			  "process to end",
+			  "first, or give --replace=live, which sends "
+			  "SIGTERM to it",
 			  path, r->pid, path);
 		return EXIT_FAILURE;
 	}

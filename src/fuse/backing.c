@@ -94,7 +94,7 @@ bool backing_start(struct session *s)
 	if (s->cfg.passthrough != PASSTHROUGH_ON)
 		return true;
 	log_warnx("%s: --passthrough=on: %s", s->block->opt.path,
-		  errno == EPERM ? "it takes CAP_SYS_ADMIN" :
+		  errno == EPERM ? "it requires CAP_SYS_ADMIN" :
 		  errno == ELOOP ? "its file system is stacked on another" :
 				   strerror(errno));
 	return false;

@@ -158,9 +158,9 @@ static const char *way_out(const struct session *s)
 	if (s->ready)
 		return "";
 	if (s->cfg.zero_copy == ZERO_COPY_ON)
-		return " (--zero-copy=auto would go on without)";
+		return " (--zero-copy=auto works without)";
 	if (s->cfg.io_uring == URING_ON)
-		return " (--io-uring=auto would go on with /dev/fuse)";
+		return " (--io-uring=auto uses /dev/fuse then)";
 	return NULL;
 }
 

@@ -51,7 +51,7 @@ static void note_result(struct uring *u, int ret)
 	    u->lost)
 		return;
 	u->lost = true;
-	log_warnx("io_uring: enter: %s: cannot go on", strerror(-ret));
+	log_warnx("io_uring: enter: %s: the export ends", strerror(-ret));
 }
 
 static struct io_uring_sqe *get_sqe(struct uring *u)

@@ -161,7 +161,7 @@ wrong() {
 	grep -q "allow-other=on: it has been mounted without allow_other" "$log" || fail "it said: $(<"$log")"
 	start_half "$file" "$RAWFUSE" -f -r --passthrough=on "$image" /dev/fd/3
 	wait_half 1
-	grep -q "passthrough=on: it takes CAP_SYS_ADMIN\|passthrough=on: this kernel does not" "$log" ||
+	grep -q "passthrough=on: it requires CAP_SYS_ADMIN\|passthrough=on: this kernel does not" "$log" ||
 		fail "it said: $(<"$log")"
 	no_mountpoint || fail "the mountpoint is left"
 }

@@ -255,7 +255,7 @@ static const char *backing_driver(const struct qcow2 *q)
 	    !strcmp(format, "host_device"))
 		return "raw";
 	log_warnx("%s: qcow2: its backing file '%s' has the format '%s'; only "
-		  "raw and qcow2 are known",
+		  "raw and qcow2 are supported",
 		  q->b->opt.path, q->backing_path, format);
 	return NULL;
 }
