@@ -45,6 +45,7 @@
 #define STATUS_USAGE 2
 #define STATUS_NOT_RUN 127
 #define THE_FD 3 /* of the command */
+#define TEXT_MOST (PATH_MAX + 128)
 
 struct half {
 	struct mount_options opt;
@@ -219,6 +220,19 @@ static void drop_fd(struct half *h)
 	h->mount.fd = -1;
 }
 
+/* What the other half should know of the mount. */
+static void describe(const struct half *h, char text[TEXT_MOST])
+{
+	bool named = !strchr(h->mount.path, '\n');
+
+	snprintf(text, TEXT_MOST,
+		 PASSED_FD "%d\n" PASSED_CONNECTION "%u\n" PASSED_UID
+			   "%u\n" PASSED_GID "%u\n" PASSED_OTHERS "%d\n%s%s\n",
+		 THE_FD, h->mount.connection, h->mount.uid, h->mount.gid,
+		 h->mount.others, named ? PASSED_POINT : "",
+		 named ? h->mount.path : "");
+}
+
 /* In the child: as that user, and nothing more. */
 static bool become_user(const struct half *h)
 {
@@ -236,6 +250,7 @@ static bool become_user(const struct half *h)
 
 static _Noreturn void be_command(const struct half *h)
 {
+	char text[TEXT_MOST];
 	sigset_t none;
 	int fd = h->mount.fd;
 
@@ -243,7 +258,8 @@ static _Noreturn void be_command(const struct half *h)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (fd == THE_FD ? fcntl(fd, F_SETFD, 0) : dup2(fd, THE_FD) < 0)
 		_exit(STATUS_NOT_RUN);
-	if (!become_user(h))
+	describe(h, text);
+	if (!become_user(h) || setenv(PASSED_ENVIRONMENT, text, 1))
 		_exit(STATUS_NOT_RUN);
 	execvp(*h->command, h->command);
 	log_warn("%s: exec", *h->command);
@@ -313,14 +329,10 @@ static bool listen_at(struct half *h)
 
 static bool tell_client(struct half *h)
 {
-	char text[PATH_MAX + 128];
-	bool named = !strchr(h->mount.path, '\n');
+	char text[TEXT_MOST];
 	int ret;
 
-	snprintf(text, sizeof(text),
-		 PASSED_UID "%u\n" PASSED_GID "%u\n" PASSED_OTHERS "%d\n%s%s\n",
-		 h->mount.uid, h->mount.gid, h->mount.others,
-		 named ? PASSED_POINT : "", named ? h->mount.path : "");
+	describe(h, text);
 	ret = fdpass_send(h->client, h->mount.fd, text);
 	drop_fd(h);
 	if (ret)

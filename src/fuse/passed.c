@@ -5,9 +5,9 @@
  *
  * Such a mount need not be visible from here, in this mount namespace, and the
  * user IDs of the other half may be counted in another user namespace. The
- * kernel tells the connection's number (Linux 6.17); by that the mount is found
- * if it is here, with the owner that it was made for. Else the sender may tell,
- * or it is this process's own user.
+ * connection's number, which the kernel tells (Linux 6.17) or the other half,
+ * finds the mount if it is here, with the owner that it was made for. Else the
+ * other half may tell that, too, or it is this process's own user.
  *
  * A connection lives as long as anybody has it open. So this process must be the
  * only one, or else its end would leave callers waiting: that is asked of
@@ -127,6 +127,8 @@ static bool read_text(struct mount *m, char *text)
 	char *point = strstr(text, PASSED_POINT "/"), *copy;
 	unsigned int value;
 
+	if (find_number(text, PASSED_CONNECTION, &value))
+		m->connection = value;
 	if (find_number(text, PASSED_UID, &value))
 		m->uid = value;
 	if (find_number(text, PASSED_GID, &value))
@@ -150,11 +152,13 @@ static bool read_text(struct mount *m, char *text)
 /* What can be seen of the mount from here. */
 static bool look(struct mount *m)
 {
+	unsigned int connection = fdinfo_connection(m->fd);
 	struct mountinfo_fuse f;
 	const char *why;
 	struct place p;
 
-	m->connection = fdinfo_connection(m->fd);
+	if (connection)
+		m->connection = connection;
 	if (!m->connection || !mountinfo_fuse(m->connection, &f))
 		return false;
 	if (!place_open(&p, f.path, &why))
@@ -250,10 +254,25 @@ static int receive(struct mount *m, const struct mount_options *opt)
 	return fd;
 }
 
+static int inherit(struct mount *m, const struct mount_options *opt)
+{
+	const char *says = getenv(PASSED_ENVIRONMENT);
+	int fd = passed_number(opt->path), ret;
+	char *text = strdup(says ? says : "");
+	unsigned int about;
+
+	if (!text)
+		return -ENOMEM;
+	if (!find_number(text, PASSED_FD, &about) || (int)about != fd)
+		*text = 0;
+	ret = adopt(m, opt, fd, text);
+	free(text);
+	return ret;
+}
+
 int passed_start(struct mount *m, const struct mount_options *opt)
 {
 	const char *name = opt->socket ? opt->socket : opt->path;
-	char none[1] = "";
 
 	m->passed = true;
 	m->path = m->place.path = strdup(name);
@@ -261,7 +280,7 @@ int passed_start(struct mount *m, const struct mount_options *opt)
 		return -ENOMEM;
 	if (opt->socket)
 		return receive(m, opt);
-	return adopt(m, opt, passed_number(opt->path), none);
+	return inherit(m, opt);
 }
 
 static int ask(int sock, bool lazy)

@@ -10,14 +10,22 @@
 #include "fuse/mount.h"
 
 /*
- * What the privileged half sends with the descriptor, each optional, and what it
- * may be asked on the same socket: one byte, answered by one, 0 or an errno. When
- * the socket is closed it takes the mount away.
+ * What the privileged half says of the mount, in lines that are each optional:
+ * with the descriptor, or in the environment, as PASSED_ENVIRONMENT of a command
+ * that inherits it.
  */
+#define PASSED_ENVIRONMENT "RAWFUSE_MOUNT"
+#define PASSED_FD "fd=" /* in the environment: the descriptor that it is about */
+#define PASSED_CONNECTION "connection=" /* as in /sys/fs/fuse/connections */
 #define PASSED_UID "uid=" /* the owner of the file, as the mount counts users */
 #define PASSED_GID "gid="
 #define PASSED_OTHERS "others=" /* 1: mounted with allow_other */
 #define PASSED_POINT "point=" /* where it is mounted; the last line */
+
+/*
+ * What it may be asked on the same socket: one byte, answered by one, 0 or an
+ * errno. When the socket is closed it takes the mount away.
+ */
 #define PASSED_UNMOUNT 'u'
 #define PASSED_DETACH 'z'
 
