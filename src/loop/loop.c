@@ -59,8 +59,8 @@ static void log_done(struct op *op, int res, unsigned int flags)
 	log_target_done(res);
 }
 
-/* What the log has kept goes on its way. */
-static void write_log(struct loop *l)
+/* What the log has kept goes on its way; true if that is queued now. */
+static bool write_log(struct loop *l)
 {
 	const char *bytes;
 	size_t len;
@@ -69,9 +69,10 @@ static void write_log(struct loop *l)
 	if (!ev_is_active(&l->log_retry) && log_target_stuck())
 		ev_timer_again(l->ev, &l->log_retry);
 	if (l->uring->lost || !log_target_next(&fd, &bytes, &len))
-		return;
+		return false;
 	l->log_op.done = log_done;
 	uring_append(l->uring, &l->log_op, fd, bytes, (uint32_t)len);
+	return true;
 }
 
 static void log_retry_cb(struct ev_loop *ev, ev_timer *w, int revents)
@@ -93,6 +94,9 @@ static void before_wait_cb(struct ev_loop *ev, ev_prepare *w, int revents)
 	if (!l->uring->lost &&
 	    (uring_has_work(l->uring) || ev_is_active(&l->more)))
 		drain(l);
+	/* What was logged meanwhile does not wait for the next event. */
+	if (write_log(l) && !ev_is_active(&l->more))
+		ev_idle_start(l->ev, &l->more);
 }
 
 static void more_cb(struct ev_loop *ev, ev_idle *w, int revents)

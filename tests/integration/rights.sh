@@ -236,8 +236,7 @@ by_socket() {
 	start_listener -o allow_other
 	start_client
 	client_is_up
-	grep -q "ready: serves" "$dir/client.log" || fail "it said: $(<"$dir/client.log")"
-	grep -q "/disk.raw: ready" "$dir/client.log" || fail "it does not know the mountpoint"
+	wait_until "it knows the mountpoint" grep -q "/disk.raw: ready: serves" "$dir/client.log"
 	succeed as $USER1 cmp "$image" "$file"
 	expect "$USER1" stat -c %u "$file"
 	# The other half unmounts when it is asked to.
