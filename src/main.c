@@ -375,5 +375,6 @@ int main(int argc, char **argv)
 	if (o.as_helper && status)
 		status = status == EXIT_USAGE ? MOUNT_USAGE : MOUNT_FAILURE;
 	options_free(&o);
+	log_end();
 	return status;
 }

@@ -40,6 +40,9 @@ void log_reopen(void);
 #define LOG_TIME 40 /* bytes */
 char *log_time(char *text, long long seconds, long ns);
 
+/* The end of the program: waits for a slow reader, for a second at the most. */
+void log_end(void);
+
 /* For tests: as at the start. */
 void log_reset(void);
 

@@ -42,6 +42,8 @@
 
 #define LINE_MOST 8192 /* bytes; a line of 1 KiB, all escaped, as JSON */
 
+#define END_WAIT 1000 /* ms */
+
 enum target { TO_STDERR, TO_SYSLOG, TO_JOURNAL, TO_FILE };
 
 static struct {
@@ -494,6 +496,19 @@ void log_reopen(void)
 bool log_target_flies(void)
 {
 	return to.flying;
+}
+
+void log_end(void)
+{
+	struct pollfd p = { .fd = stream_fd(), .events = POLLOUT };
+	size_t before;
+
+	while (to.used && !to.flying && poll(&p, 1, END_WAIT) > 0) {
+		before = to.used;
+		forget(write_some(p.fd, kept, to.used));
+		if (to.used == before)
+			break; /* a terminal that only says that it has room */
+	}
 }
 
 void log_reset(void)

@@ -190,38 +190,51 @@ device() {
 }
 loop_is_free() { [[ -z $(our_loops) ]]; }
 
+# run_a_little UNTIL...: lets the daemon run in short pieces, until that is so.
+run_a_little() {
+	local i
+	for ((i = 0; i < TRIES; i++)); do
+		"$@" && break
+		kill -CONT "$daemon"
+		kill -STOP "$daemon"
+		sleep 0.05
+	done
+	kill -CONT "$daemon"
+}
+is_counting() { hears 'STATUS=.*large.qcow2: counting its references: [0-9]+ %'; }
+counting_or_ready() { is_counting || hears READY; }
+
 # The refcounts of a large image are counted, by a process that hardly gets to
 # run: a terminal and the manager are told how far it is.
 slow_start() {
 	local terminal i
 	succeed qemu-img create -q -f qcow2 -o cluster_size=4k,preallocation=metadata,lazy_refcounts=on \
 		"$dir/large.qcow2" 4G
-	# The bit that says that it was not closed cleanly.
-	printf '\001' | dd of="$dir/large.qcow2" bs=1 seek=79 conv=notrunc status=none
-	listen_at "$socket" "$file"
-	# Not its own child: it would stop with that.
-	NOTIFY_SOCKET=$socket script -qfc "$(printf '%q ' "$RAWFUSE" -f \
-		--io-uring="$transport" --pidfile="$dir/bg.pid" "$dir/large.qcow2" "$file"); true" \
-		"$dir/typescript" </dev/null >"$dir/out" 2>&1 {machine_lock}<&- &
-	terminal=$!
-	told "STATUS=opening "
-	daemon=$(sed -n 's/ STATUS=opening .*//p' "$heard")
-	for ((i = 0; i < 300; i++)); do
-		hears 'STATUS=.*counting its references: [0-9]+ %' && break
-		kill -STOP "$daemon"
-		sleep 0.1
-		kill -CONT "$daemon"
-		sleep 0.01
+	for ((i = 0; i < 10; i++)); do
+		# The bit that says that it was not closed cleanly.
+		printf '\001' | dd of="$dir/large.qcow2" bs=1 seek=79 conv=notrunc status=none
+		listen_at "$socket" "$file"
+		rm -f "$dir/bg.pid" "$dir/process"
+		# Not script's own child: it would stop with that.
+		NOTIFY_SOCKET=$socket script -qfc "$(printf '%q ' sh -c \
+			'echo $$ >"$0"; kill -STOP $$; exec "$@"' "$dir/process" "$RAWFUSE" -f \
+			--io-uring="$transport" --pidfile="$dir/bg.pid" "$dir/large.qcow2" "$file"); true" \
+			"$dir/typescript" </dev/null >"$dir/out" 2>&1 {machine_lock}<&- &
+		terminal=$!
+		wait_until "it is about to start" test -s "$dir/process"
+		daemon=$(<"$dir/process")
+		run_a_little counting_or_ready
+		told "READY=1 readable"
+		told "STATUS=serves .*large.qcow2 "
+		succeed umount "$file"
+		wait_until "it has ended" is_gone "$daemon"
+		wait "$terminal"
+		is_counting && break # or this machine was too quick
 	done
-	told 'STATUS=.*large.qcow2: counting its references: [0-9]+ %'
-	told EXTEND_TIMEOUT_USEC=60000000
-	wait_until "the terminal shows it" \
-		grep -q 'rawfuse: .*large.qcow2: counting its references: [0-9]* %' "$dir/typescript"
-	told "READY=1 readable"
-	told "STATUS=serves .*large.qcow2 "
-	succeed umount "$file"
-	wait_until "it has ended" is_gone "$daemon"
-	wait "$terminal"
+	is_counting || fail "the manager is not told how far it is"
+	hears EXTEND_TIMEOUT_USEC=60000000 || fail "the manager is not asked for time"
+	grep -q 'rawfuse: .*large.qcow2: counting its references: [0-9]* %' "$dir/typescript" ||
+		fail "the terminal does not show it: $(cat -v "$dir/typescript")"
 	rm "$dir/large.qcow2"
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "capture.h"
@@ -307,6 +308,36 @@ START_TEST(full_pipe)
 }
 END_TEST
 
+/* At the end a reader gets what was kept; one that does not read is left. */
+START_TEST(end_of_a_pipe)
+{
+	int kept = dup(STDERR_FILENO), fds[2], status;
+	char buf[4096];
+	pid_t pid;
+	unsigned int i;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	dup2(fds[1], STDERR_FILENO);
+	close(fds[1]);
+	for (i = 0; i < 2000; i++)
+		log_info("line %u of a log that is read later", i);
+	ck_assert(log_target_stuck());
+	pid = fork();
+	if (!pid) {
+		close(STDERR_FILENO);
+		while (read(fds[0], buf, sizeof(buf)) > 0)
+			;
+		_exit(0);
+	}
+	close(fds[0]);
+	log_end();
+	ck_assert(!log_target_stuck());
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+}
+END_TEST
+
 static const struct {
 	long long seconds;
 	const char *text;
@@ -537,5 +568,6 @@ Suite *suite_log(void)
 	tcase_add_test(tc, reopened);
 	tcase_add_test(tc, by_the_loop);
 	tcase_add_test(tc, full_pipe);
+	tcase_add_test(tc, end_of_a_pipe);
 	return s;
 }
