@@ -146,6 +146,13 @@ unprivileged() {
 	# Letting others in takes user_allow_other.
 	others=$(grep -s '^ *user_allow_other' /etc/fuse.conf)
 	if [[ -z $others ]]; then
+		# Without it root is kept out as well, and the log says so.
+		start_theirs "$theirs/disk.img" "$theirs/disk.raw"
+		expect EACCES fileop -r "$theirs/disk.raw" open
+		losetup -f "$theirs/disk.raw" 2>/dev/null && fail "root has access"
+		wait_until "the log says why" grep -q "root, .* gets EACCES; user_allow_other" "$log"
+		succeed as $USER1 fusermount3 -u "$theirs/disk.raw"
+		wait_until "it has ended" is_gone "$daemon"
 		"${RUN[@]}" "$RAWFUSE" --allow-other=on --io-uring="$transport" \
 			"$theirs/disk.img" "$theirs/disk.raw" 2>"$dir/err" &&
 			fail "allow-other without user_allow_other"
