@@ -10,6 +10,7 @@
 #include "capture.h"
 #include "driver.h"
 #include "fake.h"
+#include "loop/progress.h"
 #include "reload.h"
 #include "suites.h"
 
@@ -151,6 +152,28 @@ START_TEST(moves_on)
 }
 END_TEST
 
+/* The disk is emptied: that shows, and counts as moving on; then it is over. */
+START_TEST(emptying)
+{
+	struct fuse_setattr_in in = { .valid = FATTR_SIZE };
+	struct fake_msg m = { .opcode = FUSE_SETATTR,
+			      .in = &in,
+			      .in_len = sizeof(in) };
+	uint64_t unique, before = session_clock();
+
+	driver.hold = true;
+	unique = fake_send(f, (enum fake_way)_i, &m);
+	fake_run(f);
+	ck_assert(progress_is_on());
+	ck_assert_uint_ge(f->session->moved, before);
+	driver.hold = false;
+	driver_finish_all();
+	fake_run(f);
+	ck_assert_int_eq(fake_find(f, unique)->error, 0);
+	ck_assert(!progress_is_on());
+}
+END_TEST
+
 /* What the socket had no room for goes out later. */
 START_TEST(tries_again)
 {
@@ -255,6 +278,7 @@ Suite *suite_alive(void)
 	tcase_add_test(tc, no_watchdog);
 	tcase_add_loop_test(tc, late_request, 0, FAKE_WAYS);
 	tcase_add_test(tc, moves_on);
+	tcase_add_loop_test(tc, emptying, 0, FAKE_WAYS);
 	tcase_add_test(tc, tries_again);
 	tcase_add_test(tc, reload_same_size);
 	tcase_add_test(tc, reload_grown);
