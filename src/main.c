@@ -139,6 +139,7 @@ static int serve(struct server *srv, struct block *b)
 	};
 	struct session_config cfg;
 	struct stat st;
+	int ret;
 
 	if (!backing_permitted(b, o->passthrough))
 		return EXIT_FAILURE;
@@ -150,17 +151,22 @@ static int serve(struct server *srv, struct block *b)
 	mo.mtime = st.st_mtim;
 	mo.image_dev = st.st_dev;
 	mo.image_ino = st.st_ino;
-	control_init(&srv->control, o->image);
+	if (control_init(&srv->control, o->image, o->stats))
+		return EXIT_FAILURE;
 	life_hold_signals(true);
 	if (start_mount(srv, &mo))
 		return EXIT_FAILURE;
 	cfg = session_config(o, &srv->mount);
 	srv->session = session_new(&srv->loop, b, &cfg, srv->mount.fd);
-	if (srv->session) {
-		control_start(&srv->control, srv->session);
-		return life_run(srv->session, &srv->mount, o, &srv->cpu,
+	if (srv->session && !control_start(&srv->control, srv->session,
+					   srv->mount.path)) {
+		ret = life_run(srv->session, &srv->mount, o, &srv->cpu,
 				srv->notify, srv->ready_fd);
+		control_stop(&srv->control);
+		return ret;
 	}
+	if (srv->session)
+		return EXIT_FAILURE;
 	close(srv->mount.fd);
 	return EXIT_FAILURE;
 }
@@ -188,7 +194,7 @@ static int export_image(struct server *srv)
 	};
 	struct named_dir allowed = { 0 };
 	struct block *b = NULL;
-	int status = EXIT_FAILURE;
+	int status = EXIT_FAILURE, lost;
 
 	if (o->allow_files)
 		bo.allowed = &allowed;
@@ -198,8 +204,10 @@ static int export_image(struct server *srv)
 		status = serve(srv, b);
 		notify_stopping(srv->notify);
 		notify_status(srv->notify, "writing back what is left");
-		if (block_close(b))
+		lost = block_close(b);
+		if (lost)
 			status = EXIT_FAILURE;
+		control_end(&srv->control, !lost);
 	}
 	named_free(&allowed);
 	bounce_free(bo.bounce);

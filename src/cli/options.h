@@ -57,6 +57,7 @@ struct options {
 	const char *wait; /* of ACTION_WAIT */
 	const char *status; /* of ACTION_STATUS */
 	bool json; /* for that */
+	const char *stats; /* file, or NULL */
 	unsigned int help; /* of ACTION_HELP: 1: all options */
 	unsigned int traces; /* enum log_trace */
 	const char *fuse_socket; /* which gives a mount; then no mountpoint */

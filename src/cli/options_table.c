@@ -123,6 +123,8 @@ const struct option_spec options_specs[] = {
 	  AT(status), ACTION_STATUS, 0,
 	  "what is exported there, and is it well? Exit status: 0 yes, 1 no, "
 	  "3 nothing is" },
+	{ "stats", 0, KIND_STRING, GROUP_INFO, 0, "FILE", AT(stats), 0, 0,
+	  "write counters to FILE, for Prometheus, while they change" },
 	{ "json", 0, KIND_FLAG, GROUP_INFO, 0, NULL, AT(json), 0, 0,
 	  "with --status: one JSON object" },
 	{ "probe", 0, KIND_ACTION, GROUP_INFO, COMMON, NULL, 0, ACTION_PROBE, 0,

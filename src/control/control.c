@@ -23,7 +23,7 @@ static int on_ioctl(const struct fuse_request *req, uint32_t cmd, void *to,
 	return sizeof(a);
 }
 
-void control_init(struct control *c, const char *image)
+int control_init(struct control *c, const char *image, const char *stats)
 {
 	struct stat st;
 
@@ -31,15 +31,27 @@ void control_init(struct control *c, const char *image)
 	c->served = (struct served){ .image = c->image ? c->image : image };
 	if (!stat("/proc/self/ns/pid", &st))
 		c->served.pid_namespace = st.st_ino;
+	return stats ? stats_file_open(&c->stats, stats) : 0;
 }
 
-void control_start(struct control *c, struct session *s)
+int control_start(struct control *c, struct session *s, const char *mountpoint)
 {
 	c->served.session = s;
 	c->served.started = time(NULL);
 	c->served.started_ns = session_clock();
 	s->ioctl_arg = c;
 	s->on_ioctl = on_ioctl;
+	return stats_file_start(&c->stats, s->loop, &c->served, mountpoint);
+}
+
+void control_stop(struct control *c)
+{
+	stats_file_note(&c->stats);
+}
+
+void control_end(struct control *c, bool flushed)
+{
+	stats_file_end(&c->stats, flushed);
 }
 
 void control_free(struct control *c)

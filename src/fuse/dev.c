@@ -169,6 +169,7 @@ static void readable(struct ev_loop *ev, ev_io *w, int revents)
 	unsigned int i;
 
 	(void)revents;
+	loop_stir(d->session->loop);
 	for (i = 0; i < READ_ROUNDS && !d->stopped && d->free; i++)
 		if (!read_one(d))
 			return;

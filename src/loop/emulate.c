@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +55,16 @@ static int carry_out(struct uring *u, const struct io_uring_sqe *sqe)
 	case IORING_OP_STATX:
 		ret = statx(fd, addr, (int)sqe->statx_flags, sqe->len,
 			    (struct statx *)(uintptr_t)sqe->off);
+		break;
+	case IORING_OP_OPENAT:
+		ret = openat(fd, addr, (int)sqe->open_flags, sqe->len);
+		break;
+	case IORING_OP_CLOSE:
+		ret = close(fd);
+		break;
+	case IORING_OP_RENAMEAT:
+		ret = renameat(fd, addr, (int)sqe->len,
+			       (const char *)(uintptr_t)sqe->off);
 		break;
 	default:
 		return -EOPNOTSUPP;

@@ -18,6 +18,16 @@
 #define QUIET_SECONDS 3.
 #define LOG_RETRY_SECONDS .25
 
+void loop_stir(struct loop *l)
+{
+	if (ev_is_active(&l->quiet))
+		return;
+	l->turns_seen = l->uring->stats.turns;
+	ev_timer_again(l->ev, &l->quiet);
+	if (l->on_stir)
+		l->on_stir(l->stir_arg);
+}
+
 static void drain(struct loop *l)
 {
 	struct uring *u = l->uring;
@@ -34,10 +44,7 @@ static void drain(struct loop *l)
 			l->on_lost(l->arg);
 		return;
 	}
-	if (!ev_is_active(&l->quiet)) {
-		l->turns_seen = u->stats.turns;
-		ev_timer_again(l->ev, &l->quiet);
-	}
+	loop_stir(l);
 }
 
 static void ring_cb(struct ev_loop *ev, ev_io *w, int revents)

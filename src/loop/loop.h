@@ -21,6 +21,9 @@ struct loop {
 	struct follow follow; /* told of every request */
 	/* Called when nothing has happened for a while; may be NULL. */
 	void (*on_quiet)(void *arg);
+	/* Called when something happens after that; may be NULL. */
+	void (*on_stir)(void *arg);
+	void *stir_arg;
 	/* Called when the ring is lost. */
 	void (*on_lost)(void *arg);
 	void *arg;
@@ -33,5 +36,8 @@ int loop_init(struct loop *l, struct uring *u);
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 void loop_exit(struct loop *l);
+
+/* Something has happened: it is quiet no more. */
+void loop_stir(struct loop *l);
 
 #endif

@@ -23,6 +23,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -188,6 +189,42 @@ void uring_statx(struct uring *u, struct op *op, int fd, struct statx *buf)
 	sqe->off = (uintptr_t)buf;
 	sqe->statx_flags = AT_EMPTY_PATH;
 	uring_by_worker(u, op);
+}
+
+static struct io_uring_sqe *prep_worker(struct uring *u, struct op *op,
+					int opcode, int fd, const void *addr,
+					uint32_t len, uint64_t offset)
+{
+	struct io_uring_sqe *sqe = prep(u, op, opcode, fd, addr, len, offset);
+
+	sqe->flags |= IOSQE_ASYNC;
+	uring_by_worker(u, op);
+	return sqe;
+}
+
+void uring_open(struct uring *u, struct op *op, const char *path, int flags,
+		unsigned int mode)
+{
+	prep_worker(u, op, IORING_OP_OPENAT, AT_FDCWD, path, mode, 0)
+		->open_flags = (uint32_t)flags;
+}
+
+void uring_write_fd(struct uring *u, struct op *op, int fd, const void *buf,
+		    uint32_t len)
+{
+	prep_worker(u, op, IORING_OP_WRITE, fd, buf, len, 0);
+}
+
+void uring_close(struct uring *u, struct op *op, int fd)
+{
+	prep_worker(u, op, IORING_OP_CLOSE, fd, NULL, 0, 0);
+}
+
+void uring_rename(struct uring *u, struct op *op, const char *from,
+		  const char *to)
+{
+	prep_worker(u, op, IORING_OP_RENAMEAT, AT_FDCWD, from,
+		    (uint32_t)AT_FDCWD, (uintptr_t)to);
 }
 
 void *uring_cmd(struct uring *u, struct op *op, int slot, uint32_t cmd_op,

@@ -109,6 +109,17 @@ void uring_nop(struct uring *u, struct op *op);
 void uring_by_worker(struct uring *u, struct op *op);
 /* @fd is a descriptor, not a slot: the kernel offers no other way. */
 void uring_statx(struct uring *u, struct op *op, int fd, struct statx *buf);
+/*
+ * Files by name, and their descriptors: by a worker thread, whatever they are
+ * on. The names must live on until @op is done. No slot, no offset.
+ */
+void uring_open(struct uring *u, struct op *op, const char *path, int flags,
+		unsigned int mode);
+void uring_write_fd(struct uring *u, struct op *op, int fd, const void *buf,
+		    uint32_t len);
+void uring_close(struct uring *u, struct op *op, int fd);
+void uring_rename(struct uring *u, struct op *op, const char *from,
+		  const char *to);
 /* A command for the file itself; returns its 80 zeroed bytes to fill in. */
 void *uring_cmd(struct uring *u, struct op *op, int slot, uint32_t cmd_op,
 		const struct iovec *iov, uint32_t iovs, unsigned int fixed);

@@ -39,6 +39,7 @@ integration_tests = \
 	tests/integration/sign.sh \
 	tests/integration/rights.sh \
 	tests/integration/start.sh \
+	tests/integration/stats.sh \
 	tests/integration/status.sh \
 	tests/integration/successor.sh \
 	tests/integration/valgrind.sh \

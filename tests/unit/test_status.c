@@ -9,6 +9,7 @@
 
 #include "capture.h"
 #include "control/control.h"
+#include "control/metrics.h"
 #include "control/show.h"
 #include "driver.h"
 #include "fake.h"
@@ -24,8 +25,8 @@ static void setup(void)
 	capture_start();
 	driver_install();
 	f = fake_new(&cfg);
-	control_init(&control, DRIVER_PATH);
-	control_start(&control, f->session);
+	ck_assert_int_eq(control_init(&control, DRIVER_PATH, NULL), 0);
+	ck_assert_int_eq(control_start(&control, f->session, "/m"), 0);
 }
 
 static void teardown(void)
@@ -317,6 +318,82 @@ START_TEST(sticks)
 }
 END_TEST
 
+static const struct {
+	const char *from, *to;
+} labels[] = {
+	{ "", "" },
+	{ "/a b", "/a b" },
+	{ "a\"b\\c\nd", "a\\\"b\\\\c\\nd" },
+	{ "\xc3\xa4\xff", "\xc3\xa4\xef\xbf\xbd" },
+	{ "\x1b", "\xef\xbf\xbd" },
+};
+
+START_TEST(escapes_labels)
+{
+	char text[64];
+	size_t size;
+
+	ck_assert_str_eq(metrics_escape(text, sizeof(text), labels[_i].from),
+			 labels[_i].to);
+	for (size = 1; size < sizeof(text); size++) {
+		memset(text, 'x', sizeof(text));
+		metrics_escape(text, size, labels[_i].from);
+		ck_assert_uint_lt(strlen(text), size);
+		ck_assert_int_eq(text[size], 'x');
+	}
+}
+END_TEST
+
+static bool has_line(const struct metrics *m, const char *line)
+{
+	const char *at = strstr(m->text, line);
+
+	return at && (at == m->text || at[-1] == '\n') &&
+	       at[strlen(line)] == '\n';
+}
+
+START_TEST(for_prometheus)
+{
+	union answer a = sample();
+	struct stats_latency *l = &f->session->stats.latency[STATS_READ];
+	struct metrics m;
+
+	l->buckets[0] = 2;
+	l->buckets[8] = 1;
+	l->buckets[STATS_BUCKETS] = 1;
+	l->sum = 40000000001;
+	ck_assert_int_eq(metrics_init(&m, "/m\"\n"), 0);
+	metrics_write(&m, &a, f->session, true);
+	ck_assert_uint_eq(strlen(m.text), m.used);
+	ck_assert(!strncmp(m.text, "# HELP rawfuse_", 15));
+#define M "{mountpoint=\"/m\\\"\\n\""
+	ck_assert(has_line(&m, "rawfuse_info" M ",image=\"/a \\\"b\\\"\\n."
+			       "qcow2\",format=\"qcow2\",transport=\"io_uring"
+			       "\",version=\"0.2\"} 1"));
+	ck_assert(has_line(&m, "rawfuse_up" M "} 1"));
+	ck_assert(has_line(&m, "rawfuse_read_bytes_total" M "} 4096"));
+	ck_assert(has_line(&m, "rawfuse_oldest_request_seconds" M
+			       "} 2.500000000"));
+	ck_assert(has_line(&m, "rawfuse_errors_total" M ",error=\"EIO\"} 2"));
+	ck_assert(has_line(&m, "rawfuse_metadata_cache_hits_total" M "} 7"));
+	ck_assert(has_line(&m, "rawfuse_requests_total" M
+			       ",operation=\"INIT\"} 1"));
+#define BUCKET "rawfuse_request_duration_seconds_bucket" M ",operation=\"read\""
+	ck_assert(has_line(&m, BUCKET ",le=\"0.000004096\"} 2"));
+	ck_assert(has_line(&m, BUCKET ",le=\"0.000524288\"} 2"));
+	ck_assert(has_line(&m, BUCKET ",le=\"0.001048576\"} 3"));
+	ck_assert(has_line(&m, BUCKET ",le=\"34.359738368\"} 3"));
+	ck_assert(has_line(&m, BUCKET ",le=\"+Inf\"} 4"));
+	ck_assert(has_line(&m, "rawfuse_request_duration_seconds_sum" M
+			       ",operation=\"read\"} 40.000000001"));
+	ck_assert(has_line(&m, "rawfuse_request_duration_seconds_count" M
+			       ",operation=\"read\"} 4"));
+	metrics_write(&m, &a, f->session, false);
+	ck_assert(has_line(&m, "rawfuse_up" M "} 0"));
+	metrics_free(&m);
+}
+END_TEST
+
 Suite *suite_status(void)
 {
 	TCase *tc;
@@ -329,6 +406,8 @@ Suite *suite_status(void)
 	tcase_add_test(tc, for_people);
 	tcase_add_test(tc, for_programs);
 	tcase_add_loop_test(tc, judges, 0, COUNT(states));
+	tcase_add_loop_test(tc, escapes_labels, 0, COUNT(labels));
+	tcase_add_test(tc, for_prometheus);
 	tcase_add_loop_test(tc, sticks, 0, FAKE_WAYS);
 	return s;
 }
