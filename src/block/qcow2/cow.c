@@ -4,7 +4,7 @@
  * the guest's bytes stay what they were. They are read through the old mapping
  * into a buffer and written to the new place.
  *
- *   t->w.from     t->w.pos           t->w.data_end     t->w.to
+ *    from           pos                data_end        to
  *      |  head       |      data           |     tail     |
  *
  * If all of it fits into a buffer it is put together there and written at
@@ -21,155 +21,165 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/qcow2/buffer.h"
+#include "block/qcow2/cow.h"
 #include "block/qcow2/qcow2.h"
 
-static void next_piece(struct qcow2_task *t);
+#define COW(j) container_of(j, struct qcow2_cow, job)
 
-static void end_fill(struct qcow2_task *t, int error)
+static void next_piece(struct qcow2_cow *c);
+
+static void end_fill(struct qcow2_cow *c, int error)
 {
-	qcow2_give_buffer(t->job.q, t->w.buffer);
-	t->w.buffer = NULL;
-	qcow2_write_link(t, error);
+	qcow2_give_buffer(c->job.q, c->buffer);
+	c->buffer = NULL;
+	c->done(c, error);
 }
 
 static void written(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2_cow *c = COW(job);
 
 	if (job->error) {
-		end_fill(t, job->error);
+		end_fill(c, job->error);
 		return;
 	}
-	t->w.cow += job->child.length;
-	next_piece(t);
+	c->at += job->child.length;
+	next_piece(c);
 }
 
-static void write_out(struct qcow2_task *t, const void *buf, uint64_t length)
+static void write_out(struct qcow2_cow *c, const void *buf, uint64_t length)
 {
-	struct qcow2 *q = t->job.q;
+	struct qcow2 *q = c->job.q;
 
-	t->job.step = written;
-	qcow2_child(&t->job, q->data, BLOCK_WRITE, (void *)(uintptr_t)buf,
-		    length,
-		    t->w.host + t->w.cow -
-			    (t->w.lock.first << q->geo.cluster_bits));
+	c->job.step = written;
+	qcow2_child(&c->job, q->data, BLOCK_WRITE, (void *)(uintptr_t)buf,
+		    length, c->host + c->at - (c->first));
 }
 
-static void read_old(struct qcow2_task *t, uint64_t from, uint64_t to,
-		     void (*done)(struct qcow2_task *t))
+static void read_old(struct qcow2_cow *c, uint64_t from, uint64_t to,
+		     void (*done)(struct qcow2_read *r, int error))
 {
-	t->r.pos = from;
-	t->r.end = to;
-	t->r.buf = t->w.buffer + (from - t->w.cow);
-	t->r.guest = false;
-	t->r.done = done;
-	qcow2_read(t);
+	c->read.pos = from;
+	c->read.end = to;
+	c->read.buf = c->buffer + (from - c->at);
+	c->read.done = done;
+	qcow2_read(&c->read);
 }
 
-static void tail_read(struct qcow2_task *t)
+static void tail_read(struct qcow2_read *r, int error)
 {
-	if (t->job.error)
-		end_fill(t, t->job.error);
+	struct qcow2_cow *c = container_of(r, struct qcow2_cow, read);
+
+	if (error)
+		end_fill(c, error);
 	else
-		write_out(t, t->w.buffer, t->w.piece);
+		write_out(c, c->buffer, c->piece);
 }
 
 /* The data of the piece, if any, and the old bytes behind it. */
-static void head_read(struct qcow2_task *t)
+static void head_read(struct qcow2_read *r, int error)
 {
-	uint64_t end = t->w.cow + t->w.piece;
-	uint64_t from = t->w.pos > t->w.cow ? t->w.pos : t->w.cow;
-	uint64_t to = qcow2_min(t->w.data_end, end);
+	struct qcow2_cow *c = container_of(r, struct qcow2_cow, read);
+	uint64_t end = c->at + c->piece;
+	uint64_t from = c->pos > c->at ? c->pos : c->at;
+	uint64_t to = qcow2_min(c->data_end, end);
 
-	if (t->job.error) {
-		end_fill(t, t->job.error);
+	if (error) {
+		end_fill(c, error);
 		return;
 	}
-	if (t->w.copy)
+	if (c->copy)
 		to = end;
 	else if (from >= to)
 		to = qcow2_min(from, end);
-	else if (t->w.src)
-		memcpy(t->w.buffer + (from - t->w.cow),
-		       t->w.src + (from - t->w.pos), to - from);
+	else if (c->src)
+		memcpy(c->buffer + (from - c->at), c->src + (from - c->pos),
+		       to - from);
 	else
-		memset(t->w.buffer + (from - t->w.cow), 0, to - from);
-	read_old(t, to, end, tail_read);
+		memset(c->buffer + (from - c->at), 0, to - from);
+	read_old(c, to, end, tail_read);
 }
 
 /* How much of [w.cow, @end) goes at once: no block in two parts. */
-static uint32_t portion(const struct qcow2_task *t, uint64_t end)
+static uint32_t portion(const struct qcow2_cow *c, uint64_t end)
 {
-	if (end - t->w.cow > QCOW2_BUFFER)
-		end = (t->w.cow + QCOW2_BUFFER) & ~(uint64_t)(QCOW2_BLOCK - 1);
-	return (uint32_t)(end - t->w.cow);
+	if (end - c->at > QCOW2_BUFFER)
+		end = (c->at + QCOW2_BUFFER) & ~(uint64_t)(QCOW2_BLOCK - 1);
+	return (uint32_t)(end - c->at);
 }
 
 /* In the buffer: old bytes, data, old bytes, as far as the piece has them. */
-static void put_together(struct qcow2_task *t, uint64_t end)
+static void put_together(struct qcow2_cow *c, uint64_t end)
 {
 	uint64_t head;
 
-	t->w.piece = portion(t, end);
-	end = t->w.cow + t->w.piece;
-	head = t->w.copy ? end : qcow2_min(t->w.pos, end);
-	if (head < t->w.cow)
-		head = t->w.cow;
-	read_old(t, t->w.cow, head, head_read);
+	c->piece = portion(c, end);
+	end = c->at + c->piece;
+	head = c->copy ? end : qcow2_min(c->pos, end);
+	if (head < c->at)
+		head = c->at;
+	read_old(c, c->at, head, head_read);
 }
 
 /* The part of the data that shares no block with what surrounds it. */
-static void find_middle(const struct qcow2_task *t, uint64_t *from,
-			uint64_t *to)
+static void find_middle(const struct qcow2_cow *c, uint64_t *from, uint64_t *to)
 {
-	bool head = t->w.from < t->w.pos, tail = t->w.data_end < t->w.to;
+	bool head = c->from < c->pos, tail = c->data_end < c->to;
 
-	*from = head ? qcow2_round_up(t->w.pos, QCOW2_BLOCK) : t->w.pos;
-	*to = tail ? t->w.data_end & ~(uint64_t)(QCOW2_BLOCK - 1)
-		   : t->w.data_end;
-	if (t->w.copy || *from >= *to ||
-	    ((head || tail) && t->w.to - t->w.from <= QCOW2_BUFFER))
-		*from = *to = t->w.to;
+	*from = head ? qcow2_round_up(c->pos, QCOW2_BLOCK) : c->pos;
+	*to = tail ? c->data_end & ~(uint64_t)(QCOW2_BLOCK - 1) : c->data_end;
+	if (c->copy || *from >= *to ||
+	    ((head || tail) && c->to - c->from <= QCOW2_BUFFER))
+		*from = *to = c->to;
 }
 
-static void next_piece(struct qcow2_task *t)
+static void next_piece(struct qcow2_cow *c)
 {
 	uint64_t from, to;
 
-	find_middle(t, &from, &to);
-	if (t->w.cow == t->w.to)
-		end_fill(t, 0);
-	else if (t->w.cow < from)
-		put_together(t, from);
-	else if (t->w.cow >= to)
-		put_together(t, t->w.to);
-	else if (t->w.src)
-		write_out(t, t->w.src + (t->w.cow - t->w.pos), to - t->w.cow);
+	find_middle(c, &from, &to);
+	if (c->at == c->to)
+		end_fill(c, 0);
+	else if (c->at < from)
+		put_together(c, from);
+	else if (c->at >= to)
+		put_together(c, c->to);
+	else if (c->src)
+		write_out(c, c->src + (c->at - c->pos), to - c->at);
 	else
-		write_out(t, t->job.q->zeros, portion(t, to));
+		write_out(c, c->job.q->zeros, portion(c, to));
 }
 
 static void start_fill(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2_cow *c = COW(job);
 
-	if (!job->error && !t->w.buffer)
-		t->w.buffer = qcow2_take_buffer(job->q, job);
+	if (!job->error && !c->buffer)
+		c->buffer = qcow2_take_buffer(job->q, job);
 	if (job->error)
-		end_fill(t, job->error);
-	else if (!t->w.buffer)
+		end_fill(c, job->error);
+	else if (!c->buffer)
 		return;
 	else
-		next_piece(t);
+		next_piece(c);
 }
 
-void qcow2_fill(struct qcow2_task *t)
+void qcow2_cow_init(struct qcow2 *q, struct qcow2_cow *c)
 {
-	t->w.cow = t->w.from;
-	t->job.error = 0;
-	t->job.step = start_fill;
-	if (!t->w.copy && t->w.from == t->w.pos && t->w.to == t->w.data_end)
-		next_piece(t);
+	qcow2_job_init(q, &c->job, NULL);
+	qcow2_read_init(q, &c->read);
+	c->read.req = NULL;
+	c->buffer = NULL;
+}
+
+void qcow2_cow(struct qcow2_cow *c)
+{
+	c->at = c->from;
+	c->job.error = 0;
+	c->job.step = start_fill;
+	if (!c->copy && c->from == c->pos && c->to == c->data_end)
+		next_piece(c);
 	else
-		start_fill(&t->job);
+		start_fill(&c->job);
 }

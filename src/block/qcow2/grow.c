@@ -24,10 +24,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/qcow2/alloc.h"
+#include "block/qcow2/fence.h"
+#include "block/qcow2/frees.h"
+#include "block/qcow2/grow.h"
+#include "block/qcow2/header.h"
 #include "block/qcow2/qcow2.h"
+#include "block/qcow2/refcount.h"
+#include "block/qcow2/table.h"
+#include "block/qcow2/writeback.h"
 #include "loop/log.h"
 
 #define AHEAD 256u /* clusters that are cleaned beyond what is needed */
+
+#define TRUNCATE(j) container_of(j, struct qcow2_truncate, job)
+
+struct qcow2_grower {
+	struct qcow2_job job;
+	struct qcow2_zero zero;
+	bool busy;
+	bool has_tables; /* holds the table maker's lock */
+	struct qcow2_queue waiters;
+	uint64_t end; /* of the disk, wanted */
+	uint64_t *l1; /* the larger table */
+	uint32_t l1_size; /* entries */
+	uint64_t l1_clusters, l1_host;
+	struct qcow2_publish publish;
+};
 
 static void grow_step(struct qcow2_job *job);
 static void move_l1(struct qcow2_job *job);
@@ -41,7 +64,7 @@ static uint64_t l1_need(const struct qcow2 *q, uint64_t end)
 
 static void end_grow(struct qcow2 *q, int error)
 {
-	struct qcow2_grower *g = &q->grower;
+	struct qcow2_grower *g = q->grower;
 
 	free(g->l1);
 	g->l1 = NULL;
@@ -62,7 +85,7 @@ static void end_grow(struct qcow2 *q, int error)
 static void l1_published(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_grower *g = &q->grower;
+	struct qcow2_grower *g = q->grower;
 
 	if (job->error) {
 		/* The disk may have it even so: the new table stays. */
@@ -93,10 +116,10 @@ static void l1_point(struct qcow2_job *job)
 		return;
 	}
 	job->step = l1_published;
-	qcow2_publish(q, &q->grower.publish,
+	qcow2_publish(q, &q->grower->publish,
 		      &(struct qcow2_place){ QCOW2_H_L1_OFFSET, QCOW2_H_L1_SIZE,
-					     q->grower.l1_host,
-					     q->grower.l1_size },
+					     q->grower->l1_host,
+					     q->grower->l1_size },
 		      job);
 }
 
@@ -113,7 +136,7 @@ static void l1_written(struct qcow2_job *job)
 static void write_l1(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_grower *g = &q->grower;
+	struct qcow2_grower *g = q->grower;
 	uint64_t bytes = g->l1_clusters << q->geo.cluster_bits;
 
 	g->l1 = aligned_alloc(4096, qcow2_table_memory(bytes));
@@ -131,7 +154,7 @@ static void write_l1(struct qcow2_job *job)
 static void move_l1(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_grower *g = &q->grower;
+	struct qcow2_grower *g = q->grower;
 	uint64_t got;
 	int ret = job->error;
 
@@ -159,30 +182,27 @@ static void move_l1(struct qcow2_job *job)
 static void stable(struct qcow2_job *job)
 {
 	if (!job->error)
-		job->q->clean_to = job->q->grower.task.z.end;
+		job->q->clean_to = job->q->grower->zero.end;
 	end_grow(job->q, job->error);
 }
 
-static void cleaned(struct qcow2_task *t)
+static void cleaned(struct qcow2_zero *z, int error)
 {
-	struct qcow2 *q = t->job.q;
+	struct qcow2 *q = z->job.q;
+	struct qcow2_grower *g = q->grower;
 
-	if (t->job.error) {
-		end_grow(q, t->job.error);
+	g->job.error = error;
+	if (error || (!z->changed && !qcow2_tail_is_dirty(q))) {
+		stable(&g->job);
 		return;
 	}
-	if (!t->z.changed && !qcow2_tail_is_dirty(q)) {
-		stable(&t->job);
-		return;
-	}
-	t->job.step = stable;
-	qcow2_writeback(q, &t->job);
+	g->job.step = stable;
+	qcow2_writeback(q, &g->job);
 }
 
 static void clean(struct qcow2 *q)
 {
-	struct qcow2_grower *g = &q->grower;
-	struct qcow2_task *t = &g->task;
+	struct qcow2_grower *g = q->grower;
 	unsigned int bits = q->geo.cluster_bits + q->geo.l2_bits;
 	uint64_t to = qcow2_round_up(g->end, q->geo.cluster_size);
 
@@ -192,12 +212,14 @@ static void clean(struct qcow2 *q)
 	}
 	to = qcow2_min(to + ((uint64_t)AHEAD << q->geo.cluster_bits),
 		       (uint64_t)q->l1_size << bits);
-	t->z.type = BLOCK_DISCARD;
-	t->z.cut = false;
-	t->z.pos = q->clean_to;
-	t->z.end = to;
-	t->z.done = cleaned;
-	qcow2_zero(t);
+	qcow2_zero_init(q, &g->zero);
+	g->zero.type = BLOCK_DISCARD;
+	g->zero.cut = false;
+	g->zero.ends_with = NULL;
+	g->zero.pos = q->clean_to;
+	g->zero.end = to;
+	g->zero.done = cleaned;
+	qcow2_zero(&g->zero);
 }
 
 static void extended(struct qcow2_job *job)
@@ -213,13 +235,13 @@ static void extend(struct qcow2_job *job)
 	}
 	job->step = extended;
 	qcow2_child(job, job->q->data, BLOCK_TRUNCATE, NULL,
-		    qcow2_round_up(job->q->grower.end, QCOW2_SECTOR), 0);
+		    qcow2_round_up(job->q->grower->end, QCOW2_SECTOR), 0);
 }
 
 /* Nobody writes behind the end of the disk as long as it grows. */
 static void extend_data(struct qcow2 *q)
 {
-	struct qcow2_job *job = &q->grower.task.job;
+	struct qcow2_job *job = &q->grower->job;
 	/* The header may tell of all of the last sector. */
 	uint64_t end = q->end > q->stored_end ? q->end : q->stored_end;
 
@@ -234,7 +256,7 @@ static void extend_data(struct qcow2 *q)
 static void grow_step(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_grower *g = &q->grower;
+	struct qcow2_grower *g = q->grower;
 	uint64_t need = l1_need(q, g->end), entries;
 
 	if (job->error) {
@@ -264,10 +286,9 @@ static void grow_step(struct qcow2_job *job)
 	move_l1(job);
 }
 
-int qcow2_grow(struct qcow2_task *t, uint64_t end)
+int qcow2_grow(struct qcow2 *q, struct qcow2_job *job, uint64_t end)
 {
-	struct qcow2 *q = t->job.q;
-	struct qcow2_grower *g = &q->grower;
+	struct qcow2_grower *g = q->grower;
 
 	if (end <= q->end)
 		return 0;
@@ -280,49 +301,65 @@ int qcow2_grow(struct qcow2_task *t, uint64_t end)
 			  q->b->opt.path);
 		return -EOPNOTSUPP;
 	}
-	qcow2_wait(&g->waiters, &t->job);
+	qcow2_wait(&g->waiters, job);
 	if (g->busy)
 		return QCOW2_WAIT;
 	g->busy = true;
 	g->end = end;
-	qcow2_job_init(q, &g->task.job, grow_step);
-	grow_step(&g->task.job);
+	qcow2_job_init(q, &g->job, grow_step);
+	grow_step(&g->job);
 	return QCOW2_WAIT;
 }
 
 static void truncated(struct qcow2_job *job)
 {
-	qcow2_finish(QCOW2_TASK(job), job->error);
+	TRUNCATE(job)->done(TRUNCATE(job), job->error);
 }
 
 static void data_cut(struct qcow2_job *job)
 {
 	/* Should it fail: it is cut before the disk grows. */
-	qcow2_finish(QCOW2_TASK(job), 0);
+	TRUNCATE(job)->done(TRUNCATE(job), 0);
 }
 
-static void tail_gone(struct qcow2_task *t)
+static void tail_gone(struct qcow2_zero *z, int error)
 {
+	struct qcow2_truncate *t = container_of(z, struct qcow2_truncate, zero);
+
 	/* Should it fail: the disk has its size, the tail stays allocated. */
+	(void)error;
 	t->job.error = 0;
 	t->job.step = truncated;
 	qcow2_writeback(t->job.q, &t->job);
 }
 
+static void zero(struct qcow2_truncate *t, enum block_type type, uint64_t pos,
+		 uint64_t end, void (*done)(struct qcow2_zero *z, int error))
+{
+	qcow2_zero_init(t->job.q, &t->zero);
+	t->zero.type = type;
+	t->zero.pos = pos;
+	t->zero.end = end;
+	t->zero.cut = type == BLOCK_DISCARD;
+	t->zero.ends_with = t->req;
+	t->zero.done = done;
+	qcow2_zero(&t->zero);
+}
+
 /* The new size is stable, or is not to be. */
 static void size_stored(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2_truncate *t = TRUNCATE(job);
 	struct qcow2 *q = job->q;
 	uint64_t size = t->req->length;
 
 	if (job->error) {
-		q->end = t->pos;
-		q->stored_end = t->end;
-		q->clean_to = t->pos;
+		q->end = t->old_end;
+		q->stored_end = t->old_stored_end;
+		q->clean_to = t->old_end;
 	}
-	if (job->error || size >= t->pos) {
-		qcow2_finish(t, job->error);
+	if (job->error || size >= t->old_end) {
+		truncated(job);
 		return;
 	}
 	if (qcow2_data_follows(q)) {
@@ -331,31 +368,33 @@ static void size_stored(struct qcow2_job *job)
 			    qcow2_round_up(size, QCOW2_SECTOR), 0);
 		return;
 	}
-	t->z.type = BLOCK_DISCARD;
-	t->z.pos = qcow2_round_up(size, q->geo.cluster_size);
-	t->z.end = qcow2_round_up(t->pos, q->geo.cluster_size);
-	t->z.cut = true;
-	t->z.done = tail_gone;
-	qcow2_zero(t);
+	zero(t, BLOCK_DISCARD, qcow2_round_up(size, q->geo.cluster_size),
+	     qcow2_round_up(t->old_end, q->geo.cluster_size), tail_gone);
 }
 
-static void store_size(struct qcow2_task *t)
+static void store_size(struct qcow2_truncate *t)
 {
 	struct qcow2 *q = t->job.q;
 	uint64_t size = t->req->length;
 
-	if (t->job.error) {
-		qcow2_finish(t, t->job.error);
-		return;
-	}
-	t->pos = q->end;
-	t->end = q->stored_end;
+	t->old_end = q->end;
+	t->old_stored_end = q->stored_end;
 	if (size < q->end)
 		q->clean_to = size;
 	q->end = size;
 	q->stored_end = qcow2_round_up(size, QCOW2_SECTOR);
 	t->job.step = size_stored;
 	qcow2_writeback(q, &t->job);
+}
+
+static void rest_zeroed(struct qcow2_zero *z, int error)
+{
+	struct qcow2_truncate *t = container_of(z, struct qcow2_truncate, zero);
+
+	if (error)
+		t->done(t, error);
+	else
+		store_size(t);
 }
 
 /*
@@ -365,7 +404,7 @@ static void store_size(struct qcow2_task *t)
  */
 static void truncate_step(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2_truncate *t = TRUNCATE(job);
 	struct qcow2 *q = job->q;
 	uint64_t size = t->req->length;
 	int ret = job->error;
@@ -373,25 +412,32 @@ static void truncate_step(struct qcow2_job *job)
 	if (!ret && size < q->end && q->geo.version < 3 && q->snapshots)
 		ret = -EOPNOTSUPP;
 	if (!ret)
-		ret = qcow2_grow(t, size);
+		ret = qcow2_grow(q, job, size);
 	if (ret == QCOW2_WAIT)
 		return;
-	if (ret || size >= q->end || !(size % QCOW2_SECTOR)) {
-		job->error = ret;
+	if (ret)
+		t->done(t, ret);
+	else if (size >= q->end || !(size % QCOW2_SECTOR))
 		store_size(t);
-		return;
-	}
-	t->z.type = BLOCK_ZERO;
-	t->z.pos = size;
-	t->z.end = qcow2_min(q->end, qcow2_round_up(size, QCOW2_SECTOR));
-	t->z.cut = false;
-	t->z.done = store_size;
-	qcow2_zero(t);
+	else
+		zero(t, BLOCK_ZERO, size,
+		     qcow2_min(q->end, qcow2_round_up(size, QCOW2_SECTOR)),
+		     rest_zeroed);
 }
 
-void qcow2_truncate_request(struct qcow2_task *t)
+void qcow2_truncate(struct qcow2 *q, struct qcow2_truncate *t)
 {
-	t->job.error = 0;
-	t->job.step = truncate_step;
+	qcow2_job_init(q, &t->job, truncate_step);
 	truncate_step(&t->job);
+}
+
+int qcow2_grow_init(struct qcow2 *q)
+{
+	q->grower = calloc(1, sizeof(*q->grower));
+	return q->grower ? 0 : -ENOMEM;
+}
+
+void qcow2_grow_free(struct qcow2 *q)
+{
+	free(q->grower);
 }

@@ -104,6 +104,7 @@ void qcow2_child_of(struct qcow2_job *job, struct block *b,
 	job->child.buf = buf;
 	job->child.fixed = req ? req->fixed : 0;
 	job->child.unseen = req && req->unseen;
+	job->child.cancelled = false;
 	job->child.part_of = req;
 	job->child.length = length;
 	job->child.offset = offset;

@@ -42,7 +42,7 @@ static uint64_t own_bytes(const struct qcow2 *q)
 
 	if (!cache)
 		cache = QCOW2_L2_CACHE + QCOW2_REFCOUNT_CACHE;
-	bytes = sizeof(*q) + QCOW2_TASKS * sizeof(*q->tasks);
+	bytes = sizeof(*q) + q->task_bytes;
 	bytes += cache + cache / 16; /* and what is known of a slice */
 	bytes += 2 * (uint64_t)q->geo.cluster_size; /* decompression */
 	bytes += (uint64_t)q->l1_size * 8 * (opt->growable ? GROWTH : 1);

@@ -32,59 +32,9 @@
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
 
-
-static void flushed(struct qcow2_job *job)
-{
-	qcow2_finish(QCOW2_TASK(job), job->error);
-}
-
-static void start_simple(struct qcow2_task *t)
-{
-	struct qcow2 *q = t->job.q;
-
-	t->job.error = 0;
-	if (t->req->type == BLOCK_STAT) {
-		qcow2_stat_request(t);
-	} else if (q->b->opt.read_only) {
-		qcow2_finish(t, 0);
-	} else {
-		t->job.step = flushed;
-		qcow2_writeback(q, &t->job);
-	}
-}
-
-void qcow2_start(struct qcow2_task *t)
-{
-	t->submitting = true;
-	t->req->scratch = t;
-	switch (t->req->type) {
-	case BLOCK_READ:
-		qcow2_read_request(t);
-		break;
-	case BLOCK_WRITE:
-		qcow2_write_request(t);
-		break;
-	case BLOCK_DISCARD:
-	case BLOCK_ZERO:
-	case BLOCK_ALLOCATE:
-		qcow2_discard_request(t);
-		break;
-	case BLOCK_SEEK_DATA:
-	case BLOCK_SEEK_HOLE:
-		qcow2_seek_request(t);
-		break;
-	case BLOCK_TRUNCATE:
-		qcow2_truncate_request(t);
-		break;
-	default:
-		start_simple(t);
-	}
-	t->submitting = false;
-}
-
 static void qcow2_submit(struct block *b, struct block_req *req)
 {
-	qcow2_fifo_add(b->state, req);
+	qcow2_request(b->state, req);
 }
 
 static bool background_writeback(struct block *b)
@@ -109,10 +59,13 @@ static void qcow2_stop(struct block *b)
 
 static void free_all(struct qcow2 *q)
 {
-	qcow2_unpack_free(q);
+	qcow2_decompress_free(q);
 	qcow2_cache_free(q->l2);
 	qcow2_cache_free(q->refcounts);
-	qcow2_pools_free(q);
+	qcow2_requests_free(q);
+	qcow2_header_free(q);
+	qcow2_buffers_free(q);
+	qcow2_grow_free(q);
 	qcow2_reclaim_free(q);
 	qcow2_frees_free(q);
 	qcow2_writeback_free(q);
@@ -160,8 +113,10 @@ static int store_header(struct qcow2 *q)
 
 static int init_writer(struct qcow2 *q)
 {
-	int ret = qcow2_writeback_init(q);
+	int ret = qcow2_buffers_init(q);
 
+	if (!ret)
+		ret = qcow2_writeback_init(q);
 	if (!ret)
 		ret = qcow2_frees_init(q);
 	if (!ret)
@@ -170,6 +125,8 @@ static int init_writer(struct qcow2 *q)
 		ret = qcow2_refcounts_init(q);
 	if (!ret)
 		ret = qcow2_tables_init(q);
+	if (!ret)
+		ret = qcow2_grow_init(q);
 	if (ret)
 		log_warnx("%s: open: out of memory", q->b->opt.path);
 	return ret;
@@ -207,7 +164,7 @@ static int open_image(struct qcow2 *q)
 	if (!ret && q->b->opt.untrusted)
 		ret = qcow2_check_plain(q);
 	if (!ret)
-		ret = qcow2_unpack_check(q);
+		ret = qcow2_decompress_check(q);
 	if (!ret)
 		ret = qcow2_check_snapshots(q);
 	if (!ret)
@@ -236,7 +193,10 @@ static int qcow2_open(struct block *b)
 	if (b->opt.snapshot)
 		b->opt.read_only = true;
 	q->b = b;
-	ret = qcow2_pools_init(q);
+	qcow2_in_flight_init(q);
+	ret = qcow2_header_init(q);
+	if (!ret)
+		ret = qcow2_requests_init(q);
 	if (ret)
 		log_warnx("%s: open: out of memory", b->opt.path);
 	else

@@ -14,7 +14,7 @@
  *   cache.c      slices of L2 tables and refcount blocks
  *   map.c        guest offset -> where it is
  *   read.c       guest reads, and the reads of copy on write
- *   compress.c   compressed clusters
+ *   decompress.c compressed clusters
  *   write.c      guest writes
  *   cow.c        what surrounds a write in a new cluster
  *   discard.c    discard, write zeroes, allocate
@@ -38,95 +38,33 @@
 #include "block/qcow2/alloc.h"
 #include "block/qcow2/buffer.h"
 #include "block/qcow2/cache.h"
+#include "block/qcow2/cow.h"
+#include "block/qcow2/decompress.h"
+#include "block/qcow2/discard.h"
 #include "block/qcow2/fence.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/frees.h"
+#include "block/qcow2/grow.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/in_flight.h"
 #include "block/qcow2/job.h"
 #include "block/qcow2/map.h"
+#include "block/qcow2/memory.h"
 #include "block/qcow2/range_lock.h"
+#include "block/qcow2/read.h"
 #include "block/qcow2/reclaim.h"
 #include "block/qcow2/refcount.h"
+#include "block/qcow2/request.h"
+#include "block/qcow2/seek.h"
+#include "block/qcow2/stat.h"
 #include "block/qcow2/table.h"
+#include "block/qcow2/write.h"
 #include "block/qcow2/writeback.h"
 
 #define QCOW2_TASKS 128 /* requests that run at the same time */
-#define QCOW2_L2_CACHE (256u << 10) /* bytes, if nothing is said */
-#define QCOW2_REFCOUNT_CACHE (64u << 10)
 
 struct qcow2_range {
 	uint64_t start, end; /* bytes, whole clusters */
-};
-
-/* One request of the guest. */
-struct qcow2_task {
-	struct qcow2_job job;
-	struct block_req *req;
-	struct qcow2_task *next_free;
-	bool submitting; /* within submit(): must not complete */
-	unsigned int steps; /* of long work, for qcow2_turn() */
-	int64_t result;
-	uint64_t pos, end; /* of the request: what is left */
-
-	struct qcow2_in_flight in_flight;
-
-	/* read.c */
-	struct {
-		uint64_t pos, end;
-		uint8_t *buf; /* of pos */
-		bool guest; /* it lies in the request's */
-		void (*done)(struct qcow2_task *t);
-		uint64_t length; /* of the child request */
-		uint64_t missing; /* bytes at pos that nobody has */
-		uint64_t packed; /* compressed descriptor */
-	} r;
-
-	/* write.c and cow.c */
-	struct {
-		uint64_t pos, end;
-		const uint8_t *src; /* of pos; NULL: zeros */
-		bool guest; /* it lies in the request's buffer */
-		void (*done)(struct qcow2_task *t);
-		struct qcow2_range_lock lock;
-		uint64_t host; /* of the first cluster */
-		uint64_t from, to; /* guest bytes that become data */
-		uint64_t data_end; /* the request's part of it */
-		uint64_t cow; /* next guest byte to write */
-		uint32_t piece;
-		bool keep; /* the cluster is there already */
-		bool copy; /* no data: the old contents get a place */
-		uint8_t *buffer;
-		int error;
-	} w;
-	/* discard.c */
-	struct {
-		enum block_type type; /* DISCARD or ZERO */
-		uint64_t pos, end;
-		void (*done)(struct qcow2_task *t);
-		bool cut; /* behind the end of the disk: may read as it likes */
-		bool changed;
-	} z;
-
-	/* seek.c */
-	struct {
-		unsigned int looks; /* at the map */
-		uint64_t entries; /* that it saw there */
-		uint64_t began; /* monotonic seconds */
-	} s;
-};
-
-/* Makes the disk larger. */
-struct qcow2_grower {
-	struct qcow2_task task;
-	bool busy;
-	bool has_tables; /* holds the table maker's lock */
-	struct qcow2_queue waiters;
-	uint64_t end; /* of the disk, wanted */
-	uint64_t *l1; /* the larger table */
-	uint32_t l1_size; /* entries */
-	uint64_t l1_clusters, l1_host;
-	struct qcow2_publish publish;
 };
 
 struct qcow2 {
@@ -159,20 +97,12 @@ struct qcow2 {
 	struct qcow2_cache *l2, *refcounts;
 	uint32_t slice_size; /* bytes */
 
-	struct qcow2_task *tasks, *free_task;
-	struct block_req *fifo_first, *fifo_last; /* wait for a task */
-	struct op fifo_op;
-	bool fifo_posted;
+	struct qcow2_tasks *tasks;
+	uint64_t task_bytes; /* what they take of memory */
 	struct qcow2_buffers *buffers;
 	uint8_t *zeros; /* QCOW2_BUFFER of them */
 
-	/* compress.c: one cluster is unpacked at a time, and kept. */
-	uint8_t *unpack_in, *unpack_out;
-	uint64_t unpacked; /* descriptor of what is in unpack_out; or 0 */
-	bool unpacking;
-	struct qcow2_queue unpack_waiters;
-	void *unpack_state;
-
+	struct qcow2_decompressor *decompressor;
 	struct qcow2_in_flight_list in_flight;
 	struct qcow2_range_lock *locked; /* all of them */
 
@@ -196,10 +126,8 @@ struct qcow2 {
 	struct qcow2_writeback *wb;
 	struct qcow2_pending *pending;
 	struct qcow2_reclaim *reclaim;
-	struct qcow2_grower grower;
+	struct qcow2_grower *grower;
 };
-
-#define QCOW2_TASK(j) container_of(j, struct qcow2_task, job)
 
 static inline uint64_t qcow2_in_cluster(const struct qcow2 *q, uint64_t at)
 {
@@ -229,14 +157,6 @@ void qcow2_tell_files(const struct block *b);
 /* plain.c: what --untrusted refuses; -errno is logged. */
 int qcow2_check_plain(struct qcow2 *q);
 
-/* memory.c: is there enough? Before a table is read; one line, -errno. */
-int qcow2_check_memory(const struct qcow2 *q);
-/* Bytes of L1 tables, and of all that is kept, with the images above it. */
-uint64_t qcow2_l1_bytes(const struct qcow2 *q);
-uint64_t qcow2_memory(const struct qcow2 *q);
-/* Bytes that may be used for a while, as by a repair; UINT64_MAX: no bound. */
-uint64_t qcow2_memory_left(const struct qcow2 *q);
-
 /* snapshot.c: checks all; takes L1 table and size of opt.snapshot. */
 int qcow2_check_snapshots(struct qcow2 *q);
 int qcow2_for_snapshots(struct qcow2 *q,
@@ -244,45 +164,8 @@ int qcow2_for_snapshots(struct qcow2 *q,
 				  uint64_t l1_offset, uint32_t l1_size),
 			void *arg);
 
-/* request.c */
-int qcow2_pools_init(struct qcow2 *q);
-void qcow2_pools_free(struct qcow2 *q);
-/* The task's request is over. */
-void qcow2_finish(struct qcow2_task *t, int64_t result);
-/* With what its work may end early. A WRITE is near its end: NULL. */
-const struct block_req *qcow2_ends_with(const struct qcow2_task *t);
-void qcow2_fifo_add(struct qcow2 *q, struct block_req *req);
-
-/* qcow2.c: starts a request in its task. */
-void qcow2_start(struct qcow2_task *t);
-
-/* read.c: fills t->r.buf from t->r.pos to t->r.end, then t->r.done(). */
-void qcow2_read(struct qcow2_task *t);
-void qcow2_read_again(struct qcow2_task *t); /* job.error, or goes on */
-void qcow2_read_request(struct qcow2_task *t);
-/* write.c: writes t->w.src from t->w.pos to t->w.end, then t->w.done(). */
-void qcow2_write(struct qcow2_task *t);
-void qcow2_write_request(struct qcow2_task *t);
-/* cow.c: fills t->w.from to t->w.to at t->w.host, then qcow2_write_link(). */
-void qcow2_fill(struct qcow2_task *t);
-void qcow2_write_link(struct qcow2_task *t, int error);
-
-/* discard.c, seek.c, stat.c, grow.c */
-void qcow2_discard_request(struct qcow2_task *t);
-void qcow2_zero(struct qcow2_task *t); /* t->z; then t->z.done() */
-void qcow2_seek_request(struct qcow2_task *t);
-void qcow2_stat_request(struct qcow2_task *t);
-void qcow2_truncate_request(struct qcow2_task *t);
-/* The disk shall reach to @end: 0, QCOW2_WAIT or -errno. */
-int qcow2_grow(struct qcow2_task *t, uint64_t end);
-
 /* repair.c: at open, may wait. */
 int qcow2_repair(struct qcow2 *q);
-
-/* compress.c: 0 (then the cluster is q->unpack_out), QCOW2_WAIT, -errno. */
-int qcow2_unpack(struct qcow2_task *t, uint64_t desc);
-void qcow2_unpack_free(struct qcow2 *q);
-int qcow2_unpack_check(struct qcow2 *q);
 
 extern const struct block_driver block_qcow2;
 

@@ -11,175 +11,180 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/qcow2/decompress.h"
+#include "block/qcow2/map.h"
 #include "block/qcow2/qcow2.h"
+#include "block/qcow2/read.h"
+
+#define READ(j) container_of(j, struct qcow2_read, job)
 
 static void read_step(struct qcow2_job *job);
 
-static void end_read(struct qcow2_task *t, int error)
+static void end_read(struct qcow2_read *r, int error)
 {
-	t->job.error = error;
-	t->r.done(t);
+	r->done(r, error);
 }
 
-static void forward(struct qcow2_task *t, uint64_t length)
+static void forward(struct qcow2_read *r, uint64_t length)
 {
-	t->r.pos += length;
+	r->pos += length;
 	/* An unseen buffer begins at 0, which is no address. */
-	t->r.buf = (uint8_t *)((uintptr_t)t->r.buf + (uintptr_t)length);
+	r->buf = (uint8_t *)((uintptr_t)r->buf + (uintptr_t)length);
 }
 
-static bool is_unseen(const struct qcow2_task *t)
+static bool is_unseen(const struct qcow2_read *r)
 {
-	return t->r.guest && t->req->unseen;
+	return r->req && r->req->unseen;
 }
 
 static void bounced(struct block_req *req, int error)
 {
-	struct qcow2_task *t = req->scratch;
+	struct qcow2_read *r = req->scratch;
 
-	t->job.error = error;
+	r->job.error = error;
 	if (!error)
-		t->r.buf = (uint8_t *)req->buf + (t->r.pos - req->offset);
-	read_step(&t->job);
+		r->buf = (uint8_t *)req->buf + (r->pos - req->offset);
+	read_step(&r->job);
 }
 
-static int need_bytes(struct qcow2_task *t)
+static int need_bytes(struct qcow2_read *r)
 {
-	block_bounce(t->req, t->r.pos - t->req->offset, bounced);
+	r->req->scratch = r;
+	block_bounce(r->req, r->pos - r->req->offset, bounced);
 	return QCOW2_WAIT;
 }
 
 static void child_done(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2_read *r = READ(job);
 	uint64_t got;
 
-	if (t->in_flight.age)
-		qcow2_in_flight_remove(job->q, &t->in_flight);
+	if (r->in_flight.age)
+		qcow2_in_flight_remove(job->q, &r->in_flight);
 	if (job->error) {
-		end_read(t, job->error);
+		end_read(r, job->error);
 		return;
 	}
 	got = (uint64_t)job->child.result;
-	t->r.missing = t->r.length - got;
-	forward(t, got);
+	r->missing = r->length - got;
+	forward(r, got);
 	read_step(job);
 }
 
-static int read_child(struct qcow2_task *t, struct block *b, uint64_t length,
+static int read_child(struct qcow2_read *r, struct block *b, uint64_t length,
 		      uint64_t offset)
 {
-	t->r.length = length;
-	t->job.step = child_done;
-	if (b != t->job.q->backing)
-		qcow2_in_flight_add(t->job.q, &t->in_flight);
-	if (t->r.guest)
-		qcow2_child_of(&t->job, b, BLOCK_READ, t->req, t->r.buf, length,
+	r->length = length;
+	r->job.step = child_done;
+	if (b != r->job.q->backing)
+		qcow2_in_flight_add(r->job.q, &r->in_flight);
+	if (r->req)
+		qcow2_child_of(&r->job, b, BLOCK_READ, r->req, r->buf, length,
 			       offset);
 	else
-		qcow2_child(&t->job, b, BLOCK_READ, t->r.buf, length, offset);
+		qcow2_child(&r->job, b, BLOCK_READ, r->buf, length, offset);
 	return QCOW2_WAIT;
 }
 
-static int read_zeros(struct qcow2_task *t, uint64_t length)
+static int read_zeros(struct qcow2_read *r, uint64_t length)
 {
-	if (is_unseen(t))
-		return need_bytes(t);
-	memset(t->r.buf, 0, length);
-	forward(t, length);
+	if (is_unseen(r))
+		return need_bytes(r);
+	memset(r->buf, 0, length);
+	forward(r, length);
 	return 0;
 }
 
-static int read_packed(struct qcow2_task *t, const struct qcow2_map *map)
+/* Copies what is wanted of a compressed cluster, if that is there. */
+static bool copy_packed(struct qcow2_read *r)
 {
-	struct qcow2 *q = t->job.q;
-	int ret;
+	const struct qcow2 *q = r->job.q;
+	const uint8_t *cluster = qcow2_decompressed(q, r->desc);
 
-	if (is_unseen(t))
-		return need_bytes(t);
-	ret = qcow2_unpack(t, map->host);
-	if (ret)
-		return ret;
-	memcpy(t->r.buf, q->unpack_out + qcow2_in_cluster(q, t->r.pos),
-	       map->length);
-	forward(t, map->length);
-	return 0;
+	r->desc = 0;
+	if (!cluster)
+		return false;
+	memcpy(r->buf, cluster + qcow2_in_cluster(q, r->pos), r->length);
+	forward(r, r->length);
+	return true;
 }
 
-static int read_run(struct qcow2_task *t, const struct qcow2_map *map)
+static int read_packed(struct qcow2_read *r, const struct qcow2_map *map)
 {
-	struct qcow2 *q = t->job.q;
+	if (is_unseen(r))
+		return need_bytes(r);
+	r->desc = map->host;
+	r->length = map->length;
+	if (copy_packed(r))
+		return 0;
+	r->desc = map->host;
+	return qcow2_decompress(r->job.q, map->host, r->pos, &r->job);
+}
+
+static int read_run(struct qcow2_read *r, const struct qcow2_map *map)
+{
+	struct qcow2 *q = r->job.q;
 	uint64_t below;
 
 	switch (map->kind) {
 	case QCOW2_DATA:
-		return read_child(t, q->data, map->length, map->host);
+		return read_child(r, q->data, map->length, map->host);
 	case QCOW2_PACKED:
-		return read_packed(t, map);
+		return read_packed(r, map);
 	case QCOW2_UNALLOCATED:
-		below = qcow2_backing_left(q, t->r.pos);
+		below = qcow2_backing_left(q, r->pos);
 		if (below)
-			return read_child(t, q->backing,
+			return read_child(r, q->backing,
 					  qcow2_min(below, map->length),
-					  t->r.pos);
+					  r->pos);
 		/* fall through */
 	default:
-		return read_zeros(t, map->length);
+		return read_zeros(r, map->length);
 	}
 }
 
 /* What the file or the backing file does not have reads as zeros. */
-static int read_missing(struct qcow2_task *t)
+static int read_missing(struct qcow2_read *r)
 {
-	int ret = read_zeros(t, t->r.missing);
+	int ret = read_zeros(r, r->missing);
 
 	if (!ret)
-		t->r.missing = 0;
+		r->missing = 0;
 	return ret;
 }
 
 static void read_step(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2_read *r = READ(job);
 	struct qcow2_map map;
 	int ret = job->error;
 
 	job->step = read_step;
-	if (!ret && t->r.missing)
-		ret = read_missing(t);
-	while (!ret && t->r.pos < t->r.end) {
-		ret = qcow2_lookup(job->q, job, t->r.pos, t->r.end - t->r.pos,
-				   false, &map);
+	if (!ret && r->missing)
+		ret = read_missing(r);
+	/* If not, another one has come in between: it is looked up again. */
+	if (!ret && r->desc)
+		copy_packed(r);
+	while (!ret && r->pos < r->end) {
+		ret = qcow2_lookup(job->q, job, r->pos, r->end - r->pos, false,
+				   &map);
 		if (!ret)
-			ret = read_run(t, &map);
+			ret = read_run(r, &map);
 	}
 	if (ret != QCOW2_WAIT)
-		end_read(t, ret);
+		end_read(r, ret);
 }
 
-void qcow2_read(struct qcow2_task *t)
+void qcow2_read_init(struct qcow2 *q, struct qcow2_read *r)
 {
-	t->job.error = 0;
-	t->r.missing = 0;
-	read_step(&t->job);
+	qcow2_job_init(q, &r->job, NULL);
+	r->in_flight.age = 0;
 }
 
-void qcow2_read_again(struct qcow2_task *t)
+void qcow2_read(struct qcow2_read *r)
 {
-	read_step(&t->job);
-}
-
-static void request_read(struct qcow2_task *t)
-{
-	qcow2_finish(t, t->job.error ? t->job.error : (int64_t)t->req->length);
-}
-
-void qcow2_read_request(struct qcow2_task *t)
-{
-	t->r.pos = t->req->offset;
-	t->r.end = t->req->offset + t->req->length;
-	t->r.buf = t->req->buf;
-	t->r.guest = true;
-	t->r.done = request_read;
-	qcow2_read(t);
+	r->job.error = 0;
+	r->missing = 0;
+	r->desc = 0;
+	read_step(&r->job);
 }

@@ -15,7 +15,11 @@
 #include <errno.h>
 #include <time.h>
 
+#include "block/qcow2/map.h"
 #include "block/qcow2/qcow2.h"
+#include "block/qcow2/seek.h"
+
+#define SEEK(j) container_of(j, struct qcow2_seek, job)
 
 #define LOOKS 64u /* at the map in one step: a millisecond at most */
 #define ENOUGH (1ULL << 28) /* entries: 16 TiB in clusters of 64 KiB; 1 s */
@@ -31,93 +35,92 @@ static uint64_t seconds(void)
 	return (uint64_t)ts.tv_sec;
 }
 
-static bool is_enough(const struct qcow2_task *t)
+static bool is_enough(const struct qcow2_seek *s)
 {
-	return t->job.q->b->stopping || block_is_cancelled(t->req) ||
-	       t->s.entries >= ENOUGH || seconds() - t->s.began > PATIENCE;
+	return s->job.q->b->stopping || block_is_cancelled(s->req) ||
+	       s->entries >= ENOUGH || seconds() - s->began > PATIENCE;
 }
 
-static void give_up(struct qcow2_task *t)
+static void give_up(struct qcow2_seek *s)
 {
-	bool want_data = t->req->type == BLOCK_SEEK_DATA;
+	bool want_data = s->req->type == BLOCK_SEEK_DATA;
 
-	qcow2_finish(t, (int64_t)(want_data ? t->pos : t->end));
+	s->done(s, (int64_t)(want_data ? s->pos : s->end));
 }
 
 static void backing_asked(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2_seek *s = SEEK(job);
 	int64_t at = job->child.result;
 
 	if (at < 0 && at != -ENXIO) {
-		qcow2_finish(t, at);
+		s->done(s, at);
 		return;
 	}
 	job->error = 0;
-	if (at >= 0 && (uint64_t)at < t->pos + t->r.length) {
-		qcow2_finish(t, at);
+	if (at >= 0 && (uint64_t)at < s->pos + s->length) {
+		s->done(s, at);
 		return;
 	}
-	t->pos += t->r.length;
-	if (t->pos < t->end && is_enough(t))
-		give_up(t);
+	s->pos += s->length;
+	if (s->pos < s->end && is_enough(s))
+		give_up(s);
 	else
 		seek_step(job);
 }
 
 static void seek_step(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
-	bool want_data = t->req->type == BLOCK_SEEK_DATA, data;
+	struct qcow2_seek *s = SEEK(job);
+	bool want_data = s->req->type == BLOCK_SEEK_DATA, data;
 	struct qcow2 *q = job->q;
 	struct qcow2_map map;
 	uint64_t below;
 	int ret = job->error;
 
 	job->step = seek_step;
-	while (!ret && t->pos < t->end) {
-		if (!(++t->s.looks % LOOKS)) {
-			if (is_enough(t))
-				give_up(t);
+	while (!ret && s->pos < s->end) {
+		if (!(++s->looks % LOOKS)) {
+			if (is_enough(s))
+				give_up(s);
 			else
-				uring_post(q->b->uring, &job->op, 0);
+				qcow2_step_later(job);
 			return;
 		}
-		ret = qcow2_lookup(q, job, t->pos, t->end - t->pos, false,
+		ret = qcow2_lookup(q, job, s->pos, s->end - s->pos, false,
 				   &map);
 		if (ret)
 			break;
-		t->s.entries += map.entries;
+		s->entries += map.entries;
 		data = map.kind == QCOW2_DATA || map.kind == QCOW2_PACKED;
-		below = qcow2_backing_left(q, t->pos);
+		below = qcow2_backing_left(q, s->pos);
 		if (map.kind == QCOW2_UNALLOCATED && below) {
-			t->r.length = qcow2_min(map.length, below);
+			s->length = qcow2_min(map.length, below);
 			job->step = backing_asked;
-			qcow2_child_of(job, q->backing, t->req->type, t->req,
-				       NULL, t->r.length, t->pos);
+			qcow2_child_of(job, q->backing, s->req->type, s->req,
+				       NULL, s->length, s->pos);
 			return;
 		}
 		if (data == want_data)
 			break;
-		t->pos += map.length;
+		s->pos += map.length;
 	}
 	if (ret == QCOW2_WAIT)
 		return;
-	if (!ret && t->pos >= t->end && want_data)
+	if (!ret && s->pos >= s->end && want_data)
 		ret = -ENXIO;
-	qcow2_finish(t, ret ? ret : (int64_t)qcow2_min(t->pos, t->end));
+	s->done(s, ret ? ret : (int64_t)qcow2_min(s->pos, s->end));
 }
 
-void qcow2_seek_request(struct qcow2_task *t)
+void qcow2_seek(struct qcow2 *q, struct qcow2_seek *s)
 {
-	t->pos = t->req->offset;
-	t->end = t->job.q->b->size;
-	if (t->req->length)
-		t->end = qcow2_min(t->end, t->pos + t->req->length);
-	t->s.looks = 0;
-	t->s.entries = 0;
-	t->s.began = seconds();
-	t->job.error = 0;
-	t->job.step = seek_step;
-	seek_step(&t->job);
+	s->pos = s->req->offset;
+	s->end = q->b->size;
+	if (s->req->length)
+		s->end = qcow2_min(s->end, s->pos + s->req->length);
+	s->looks = 0;
+	s->entries = 0;
+	s->began = seconds();
+	qcow2_job_init(q, &s->job, seek_step);
+	seek_step(&s->job);
 }

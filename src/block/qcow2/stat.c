@@ -5,15 +5,14 @@
  */
 #include "config.h"
 
-#include <sys/stat.h>
-
 #include "block/qcow2/qcow2.h"
+#include "block/qcow2/stat.h"
+
+#define STAT(j) container_of(j, struct qcow2_stat, job)
 
 static uint64_t blocks(const struct qcow2_job *job)
 {
-	const struct statx *stx = QCOW2_TASK(job)->req->buf;
-
-	return job->error ? 1 : stx->stx_blocks;
+	return job->error ? 1 : STAT(job)->stx->stx_blocks;
 }
 
 static void ask(struct qcow2_job *job, struct block *b,
@@ -21,22 +20,21 @@ static void ask(struct qcow2_job *job, struct block *b,
 {
 	job->error = 0;
 	job->step = step;
-	qcow2_child(job, b, BLOCK_STAT, QCOW2_TASK(job)->req->buf, 0, 0);
+	qcow2_child(job, b, BLOCK_STAT, STAT(job)->stx, 0, 0);
 }
 
 static void data_found(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
-	struct statx *stx = t->req->buf;
+	struct qcow2_stat *s = STAT(job);
 
 	if (!job->error)
-		stx->stx_blocks += t->pos;
-	qcow2_finish(t, job->error);
+		s->stx->stx_blocks += s->blocks;
+	s->done(s, job->error);
 }
 
 static void file_found(struct qcow2_job *job)
 {
-	QCOW2_TASK(job)->pos += blocks(job);
+	STAT(job)->blocks += blocks(job);
 	ask(job, job->q->data, data_found);
 }
 
@@ -52,17 +50,16 @@ static void ask_files(struct qcow2_job *job)
 
 static void backing_found(struct qcow2_job *job)
 {
-	QCOW2_TASK(job)->pos += blocks(job);
+	STAT(job)->blocks += blocks(job);
 	ask_files(job);
 }
 
-void qcow2_stat_request(struct qcow2_task *t)
+void qcow2_stat(struct qcow2 *q, struct qcow2_stat *s)
 {
-	struct qcow2 *q = t->job.q;
-
-	t->pos = 0;
+	s->blocks = 0;
+	qcow2_job_init(q, &s->job, NULL);
 	if (q->backing)
-		ask(&t->job, q->backing, backing_found);
+		ask(&s->job, q->backing, backing_found);
 	else
-		ask_files(&t->job);
+		ask_files(&s->job);
 }

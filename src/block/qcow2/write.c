@@ -16,53 +16,63 @@
 
 #include <errno.h>
 
+#include "block/qcow2/alloc.h"
+#include "block/qcow2/buffer.h"
+#include "block/qcow2/fence.h"
+#include "block/qcow2/frees.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/map.h"
 #include "block/qcow2/qcow2.h"
+#include "block/qcow2/table.h"
+#include "block/qcow2/write.h"
+
+#define WRITE(j) container_of(j, struct qcow2_write, job)
 
 static void write_step(struct qcow2_job *job);
 static void alloc_step(struct qcow2_job *job);
 static void link_step(struct qcow2_job *job);
 
-static void end_write(struct qcow2_task *t, int error)
+static void end_write(struct qcow2_write *w, int error)
 {
-	t->job.error = error;
-	t->w.done(t);
+	w->done(w, error);
 }
 
-static void advance(struct qcow2_task *t, uint64_t length)
+static void advance(struct qcow2_write *w, uint64_t length)
 {
-	t->w.pos += length;
-	if (t->w.src)
-		t->w.src += length;
+	w->pos += length;
+	if (w->src)
+		w->src += length;
 }
 
-static bool is_unseen(const struct qcow2_task *t)
+static bool is_unseen(const struct qcow2_write *w)
 {
-	return t->w.guest && t->req->unseen;
+	return w->req && w->req->unseen;
 }
 
 static void bounced(struct block_req *req, int error)
 {
-	struct qcow2_task *t = req->scratch;
+	struct qcow2_write *w = req->scratch;
 
-	t->job.error = error;
+	w->job.error = error;
 	if (!error)
-		t->w.src = (uint8_t *)req->buf + (t->w.pos - req->offset);
-	write_step(&t->job);
+		w->src = (uint8_t *)req->buf + (w->pos - req->offset);
+	write_step(&w->job);
 }
 
-static int need_bytes(struct qcow2_task *t)
+static int need_bytes(struct qcow2_write *w)
 {
-	block_bounce(t->req, t->w.pos - t->req->offset, bounced);
+	w->req->scratch = w;
+	block_bounce(w->req, w->pos - w->req->offset, bounced);
 	return QCOW2_WAIT;
 }
 
 static void in_place_done(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2_write *w = WRITE(job);
 
-	qcow2_in_flight_remove(job->q, &t->in_flight);
+	qcow2_in_flight_remove(job->q, &w->in_flight);
 	if (!job->error)
-		advance(t, job->child.length);
+		advance(w, job->child.length);
 	write_step(job);
 }
 
@@ -77,27 +87,27 @@ static int check_target(struct qcow2 *q, uint64_t host, uint64_t length)
 	return qcow2_fence_check(q, host, length);
 }
 
-static int in_place(struct qcow2_task *t, const struct qcow2_map *map)
+static int in_place(struct qcow2_write *w, const struct qcow2_map *map)
 {
-	struct qcow2 *q = t->job.q;
+	struct qcow2 *q = w->job.q;
 	uint64_t length = map->length;
 	int ret = check_target(q, map->host, length);
 	uintptr_t src;
 
 	if (ret)
 		return ret;
-	t->job.step = in_place_done;
-	qcow2_in_flight_add(q, &t->in_flight);
-	if (t->w.guest) {
-		src = (uintptr_t)t->req->buf + (t->w.pos - t->req->offset);
-		qcow2_child_of(&t->job, q->data, BLOCK_WRITE, t->req,
+	w->job.step = in_place_done;
+	qcow2_in_flight_add(q, &w->in_flight);
+	if (w->req) {
+		src = (uintptr_t)w->req->buf + (w->pos - w->req->offset);
+		qcow2_child_of(&w->job, q->data, BLOCK_WRITE, w->req,
 			       (void *)src, length, map->host);
 		return QCOW2_WAIT;
 	}
 	/* No sector in two parts: a crash between them would show both. */
 	if (length > QCOW2_BUFFER)
 		length = QCOW2_BUFFER - map->host % QCOW2_BLOCK;
-	qcow2_child(&t->job, q->data, BLOCK_WRITE, q->zeros, length, map->host);
+	qcow2_child(&w->job, q->data, BLOCK_WRITE, q->zeros, length, map->host);
 	return QCOW2_WAIT;
 }
 
@@ -136,10 +146,10 @@ static uint64_t chunk_clusters(struct qcow2 *q, const struct qcow2_slice *s,
 	return n;
 }
 
-static uint64_t chunk_end(const struct qcow2_task *t)
+static uint64_t chunk_end(const struct qcow2_write *w)
 {
-	return qcow2_min(t->w.end, (t->w.lock.first + t->w.lock.count)
-					   << t->job.q->geo.cluster_bits);
+	return qcow2_min(w->end, (w->lock.first + w->lock.count)
+					 << w->job.q->geo.cluster_bits);
 }
 
 static unsigned int sub_of(const struct qcow2 *q, uint64_t guest)
@@ -148,26 +158,27 @@ static unsigned int sub_of(const struct qcow2 *q, uint64_t guest)
 }
 
 /* Where must copying begin, and end, so that all it touches is complete? */
-static uint64_t fill_from(const struct qcow2_task *t, const struct qcow2_l2e *e)
+static uint64_t fill_from(const struct qcow2_write *w,
+			  const struct qcow2_l2e *e)
 {
-	const struct qcow2 *q = t->job.q;
-	uint64_t pos = t->w.pos;
+	const struct qcow2 *q = w->job.q;
+	uint64_t pos = w->pos;
 
-	if (t->w.keep && qcow2_kind_of(e, sub_of(q, pos)) == QCOW2_DATA)
+	if (w->keep && qcow2_kind_of(e, sub_of(q, pos)) == QCOW2_DATA)
 		return pos;
-	if (!t->w.keep && has_data(e))
+	if (!w->keep && has_data(e))
 		return pos - qcow2_in_cluster(q, pos);
 	return pos & ~((1ULL << q->geo.sub_bits) - 1);
 }
 
-static uint64_t fill_to(const struct qcow2_task *t, const struct qcow2_l2e *e)
+static uint64_t fill_to(const struct qcow2_write *w, const struct qcow2_l2e *e)
 {
-	const struct qcow2 *q = t->job.q;
-	uint64_t end = t->w.data_end;
+	const struct qcow2 *q = w->job.q;
+	uint64_t end = w->cow.data_end;
 
-	if (t->w.keep && qcow2_kind_of(e, sub_of(q, end - 1)) == QCOW2_DATA)
+	if (w->keep && qcow2_kind_of(e, sub_of(q, end - 1)) == QCOW2_DATA)
 		return end;
-	if (!t->w.keep && has_data(e))
+	if (!w->keep && has_data(e))
 		return qcow2_round_up(end, q->geo.cluster_size);
 	return qcow2_round_up(end, 1ULL << q->geo.sub_bits);
 }
@@ -176,66 +187,66 @@ static uint64_t fill_to(const struct qcow2_task *t, const struct qcow2_l2e *e)
  * A raw data file, or one that is a device, ends with the disk, maybe within a
  * cluster; what is behind both ends reads as zeros and needs no filling.
  */
-static uint64_t cut_fill(const struct qcow2_task *t, uint64_t to)
+static uint64_t cut_fill(const struct qcow2_write *w, uint64_t to)
 {
-	const struct qcow2 *q = t->job.q;
-	uint64_t end = t->w.lock.first << q->geo.cluster_bits;
+	const struct qcow2 *q = w->job.q;
+	uint64_t end = w->lock.first << q->geo.cluster_bits;
 
 	if (qcow2_data_follows(q))
 		to = qcow2_min(to, qcow2_round_up(q->end, QCOW2_SECTOR));
 	if (q->data->opt.growable)
 		return to;
-	if (q->data->size > t->w.host)
-		end += q->data->size - t->w.host;
+	if (q->data->size > w->host)
+		end += q->data->size - w->host;
 	if (end < q->end)
 		end = q->end;
-	if (end < t->w.data_end)
-		end = t->w.data_end;
+	if (end < w->cow.data_end)
+		end = w->cow.data_end;
 	return qcow2_min(to, end);
 }
 
-static int chunk(struct qcow2_task *t)
+static int chunk(struct qcow2_write *w)
 {
-	struct qcow2 *q = t->job.q;
-	uint64_t table, first = t->w.pos >> q->geo.cluster_bits, count;
+	struct qcow2 *q = w->job.q;
+	uint64_t table, first = w->pos >> q->geo.cluster_bits, count;
 	struct qcow2_slice *s;
 	struct qcow2_l2e e;
 	unsigned int i;
 	int ret;
 
-	if (is_unseen(t))
-		return need_bytes(t);
-	ret = qcow2_table_for(q, &t->job, t->w.pos, &table);
+	if (is_unseen(w))
+		return need_bytes(w);
+	ret = qcow2_table_for(q, &w->job, w->pos, &table);
 	if (!ret)
 		ret = qcow2_slice_get(q->l2,
-				      qcow2_slice_offset(q, table, t->w.pos),
-				      &t->job, &s);
+				      qcow2_slice_offset(q, table, w->pos),
+				      &w->job, &s);
 	if (ret)
 		return ret;
-	i = qcow2_slice_index(q, t->w.pos);
+	i = qcow2_slice_index(q, w->pos);
 	e = qcow2_l2_get(q, s, i);
-	ret = qcow2_l2_check(q, &e, t->w.pos, true);
+	ret = qcow2_l2_check(q, &e, w->pos, true);
 	if (ret)
 		return ret;
-	count = ((t->w.end - 1) >> q->geo.cluster_bits) - first + 1;
-	t->w.keep = is_own(q, &e);
-	if (t->w.copy && t->w.keep)
+	count = ((w->end - 1) >> q->geo.cluster_bits) - first + 1;
+	w->keep = is_own(q, &e);
+	if (w->copy && w->keep)
 		count = 1;
-	count = chunk_clusters(q, s, i, count, t->w.keep);
-	ret = qcow2_range_wait(q, first, count, &t->job);
+	count = chunk_clusters(q, s, i, count, w->keep);
+	ret = qcow2_range_wait(q, first, count, &w->job);
 	if (ret)
 		return ret;
-	if (t->w.keep && !q->geo.data_file) {
+	if (w->keep && !q->geo.data_file) {
 		ret = check_target(q, e.desc & QCOW2_OFFSET,
 				   count << q->geo.cluster_bits);
 		if (ret)
 			return ret;
 	}
-	qcow2_range_lock(q, &t->w.lock, first, count);
-	t->w.host = q->geo.data_file ? first << q->geo.cluster_bits
-				     : e.desc & QCOW2_OFFSET;
-	t->job.step = alloc_step;
-	alloc_step(&t->job);
+	qcow2_range_lock(q, &w->lock, first, count);
+	w->host = q->geo.data_file ? first << q->geo.cluster_bits
+				   : e.desc & QCOW2_OFFSET;
+	w->job.step = alloc_step;
+	alloc_step(&w->job);
 	return QCOW2_WAIT;
 }
 
@@ -243,26 +254,36 @@ static int chunk(struct qcow2_task *t)
  * ALLOCATE fills what has no data yet. Subclusters that have may be written in
  * place meanwhile, without a lock: copying them would bring old bytes back.
  */
-static void stop_at_data(struct qcow2_task *t, const struct qcow2_l2e *e)
+static void stop_at_data(struct qcow2_write *w, const struct qcow2_l2e *e)
 {
-	const struct qcow2 *q = t->job.q;
-	uint64_t start = t->w.pos - qcow2_in_cluster(q, t->w.pos);
+	const struct qcow2 *q = w->job.q;
+	uint64_t start = w->pos - qcow2_in_cluster(q, w->pos);
 	unsigned int i;
 
-	for (i = sub_of(q, t->w.pos) + 1; i < q->geo.subs; i++) {
+	for (i = sub_of(q, w->pos) + 1; i < q->geo.subs; i++) {
 		if (qcow2_kind_of(e, i) != QCOW2_DATA)
 			continue;
-		t->w.data_end =
-			qcow2_min(t->w.data_end,
+		w->cow.data_end =
+			qcow2_min(w->cow.data_end,
 				  start + ((uint64_t)i << q->geo.sub_bits));
 		return;
 	}
 }
 
+static void filled(struct qcow2_cow *c, int error)
+{
+	struct qcow2_write *w = container_of(c, struct qcow2_write, cow);
+
+	w->error = error;
+	w->job.error = 0;
+	w->job.step = link_step;
+	link_step(&w->job);
+}
+
 /* The clusters are locked; their slice is in the cache, or will be. */
 static void prepare_fill(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2_write *w = WRITE(job);
 	struct qcow2 *q = job->q;
 	uint64_t table, last;
 	struct qcow2_slice *s;
@@ -270,64 +291,61 @@ static void prepare_fill(struct qcow2_job *job)
 	int ret = job->error;
 
 	if (!ret)
-		ret = qcow2_table_for(q, job, t->w.pos, &table);
+		ret = qcow2_table_for(q, job, w->pos, &table);
 	if (!ret)
 		ret = qcow2_slice_get(
-			q->l2, qcow2_slice_offset(q, table, t->w.pos), job, &s);
+			q->l2, qcow2_slice_offset(q, table, w->pos), job, &s);
 	if (ret == QCOW2_WAIT)
 		return;
 	if (ret) {
-		qcow2_write_link(t, ret);
+		filled(&w->cow, ret);
 		return;
 	}
-	t->w.data_end = chunk_end(t);
-	e = qcow2_l2_get(q, s, qcow2_slice_index(q, t->w.pos));
-	if (t->w.copy && t->w.keep)
-		stop_at_data(t, &e);
-	t->w.from = fill_from(t, &e);
-	last = t->w.data_end - 1;
+	w->cow.data_end = chunk_end(w);
+	e = qcow2_l2_get(q, s, qcow2_slice_index(q, w->pos));
+	if (w->copy && w->keep)
+		stop_at_data(w, &e);
+	w->cow.from = fill_from(w, &e);
+	last = w->cow.data_end - 1;
 	e = qcow2_l2_get(q, s, qcow2_slice_index(q, last));
-	t->w.to = cut_fill(t, fill_to(t, &e));
-	qcow2_fill(t);
+	w->cow.to = cut_fill(w, fill_to(w, &e));
+	w->cow.pos = w->pos;
+	w->cow.src = w->src;
+	w->cow.copy = w->copy;
+	w->cow.first = w->lock.first << q->geo.cluster_bits;
+	w->cow.host = w->host;
+	qcow2_cow(&w->cow);
 }
 
 static void alloc_step(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2_write *w = WRITE(job);
 	struct qcow2 *q = job->q;
-	uint64_t got = t->w.lock.count;
+	uint64_t got = w->lock.count;
 	int ret = job->error;
 
-	if (!ret && !t->w.keep)
-		ret = qcow2_alloc(q, job, t->w.lock.count, &t->w.host, &got);
+	if (!ret && !w->keep)
+		ret = qcow2_alloc(q, job, w->lock.count, &w->host, &got);
 	if (ret == QCOW2_WAIT)
 		return;
 	if (ret) {
-		qcow2_range_unlock(q, &t->w.lock);
-		end_write(t, ret);
+		qcow2_range_unlock(q, &w->lock);
+		end_write(w, ret);
 		return;
 	}
-	if (got < t->w.lock.count)
-		qcow2_range_shrink(&t->w.lock, got);
+	if (got < w->lock.count)
+		qcow2_range_shrink(&w->lock, got);
 	job->step = prepare_fill;
 	prepare_fill(job);
 }
 
-void qcow2_write_link(struct qcow2_task *t, int error)
-{
-	t->w.error = error;
-	t->job.error = 0;
-	t->job.step = link_step;
-	link_step(&t->job);
-}
-
 /* Sets the entry of cluster @n of the chunk; lets go what it had. */
-static void link_one(struct qcow2_task *t, struct qcow2_slice *s, uint64_t n)
+static void link_one(struct qcow2_write *w, struct qcow2_slice *s, uint64_t n)
 {
-	struct qcow2 *q = t->job.q;
-	uint64_t start = (t->w.lock.first + n) << q->geo.cluster_bits;
-	uint64_t from = t->w.from > start ? t->w.from : start;
-	uint64_t to = qcow2_min(t->w.to, start + q->geo.cluster_size);
+	struct qcow2 *q = w->job.q;
+	uint64_t start = (w->lock.first + n) << q->geo.cluster_bits;
+	uint64_t from = w->cow.from > start ? w->cow.from : start;
+	uint64_t to = qcow2_min(w->cow.to, start + q->geo.cluster_size);
 	unsigned int i = qcow2_slice_index(q, start);
 	unsigned int lo = sub_of(q, from), hi = sub_of(q, to - 1);
 	struct qcow2_l2e e = qcow2_l2_get(q, s, i), old = e;
@@ -336,123 +354,95 @@ static void link_one(struct qcow2_task *t, struct qcow2_slice *s, uint64_t n)
 	if (old.desc & QCOW2_COMPRESSED)
 		e.bitmap = 0;
 	e.bitmap = (e.bitmap & ~(mask | mask << 32)) | mask;
-	e.desc = (t->w.host + (n << q->geo.cluster_bits)) | QCOW2_COPIED;
+	e.desc = (w->host + (n << q->geo.cluster_bits)) | QCOW2_COPIED;
 	qcow2_l2_put(q, s, i, e);
-	if (!t->w.keep)
+	if (!w->keep)
 		qcow2_free_entry(q, &old);
 }
 
-static int link_all(struct qcow2_task *t)
+static int link_all(struct qcow2_write *w)
 {
-	struct qcow2 *q = t->job.q;
+	struct qcow2 *q = w->job.q;
 	struct qcow2_slice *s;
 	uint64_t table, n;
 	int ret;
 
-	ret = qcow2_table_for(q, &t->job, t->w.pos, &table);
-	if (!ret && !t->w.keep)
-		ret = qcow2_free_room(q, &t->job);
+	ret = qcow2_table_for(q, &w->job, w->pos, &table);
+	if (!ret && !w->keep)
+		ret = qcow2_free_room(q, &w->job);
 	if (!ret)
 		ret = qcow2_slice_get_writable(
-			q->l2, qcow2_slice_offset(q, table, t->w.pos), &t->job,
+			q->l2, qcow2_slice_offset(q, table, w->pos), &w->job,
 			&s);
 	if (ret)
 		return ret;
-	for (n = 0; n < t->w.lock.count; n++)
-		link_one(t, s, n);
+	for (n = 0; n < w->lock.count; n++)
+		link_one(w, s, n);
 	return 0;
 }
 
 static void link_step(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2_write *w = WRITE(job);
 	struct qcow2 *q = job->q;
-	int ret = t->w.error ? t->w.error : job->error;
+	int ret = w->error ? w->error : job->error;
 
 	if (!ret)
-		ret = link_all(t);
+		ret = link_all(w);
 	if (ret == QCOW2_WAIT)
 		return;
-	if (ret && !t->w.keep)
-		qcow2_free_later(q, t->w.host,
-				 t->w.lock.count << q->geo.cluster_bits);
-	qcow2_range_unlock(q, &t->w.lock);
+	if (ret && !w->keep)
+		qcow2_free_later(q, w->host,
+				 w->lock.count << q->geo.cluster_bits);
+	qcow2_range_unlock(q, &w->lock);
 	if (!ret)
-		advance(t, t->w.data_end - t->w.pos);
+		advance(w, w->cow.data_end - w->pos);
 	job->error = ret;
 	write_step(job);
 }
 
 static void write_step(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
+	struct qcow2_write *w = WRITE(job);
 	struct qcow2 *q = job->q;
 	struct qcow2_map map;
 	int ret = job->error;
 
 	job->step = write_step;
-	if (!ret && t->w.pos == t->w.end) {
-		end_write(t, 0);
+	if (!ret && w->pos == w->end) {
+		end_write(w, 0);
 		return;
 	}
 	if (!ret && q->corrupt)
 		ret = -EIO;
-	if (!ret && !t->w.guest)
-		ret = qcow2_turn(job, &t->steps, qcow2_ends_with(t));
+	if (!ret && !w->req)
+		ret = qcow2_turn(job, &w->steps, w->ends_with);
 	if (!ret)
-		ret = qcow2_lookup(q, job, t->w.pos, t->w.end - t->w.pos, true,
-				   &map);
-	if (!ret && t->w.copy && map.kind == QCOW2_DATA) {
-		advance(t, map.length);
+		ret = qcow2_lookup(q, job, w->pos, w->end - w->pos, true, &map);
+	if (!ret && w->copy && map.kind == QCOW2_DATA) {
+		advance(w, map.length);
 		uring_post(q->b->uring, &job->op, 0);
 		return;
 	}
 	if (!ret)
-		ret = map.kind == QCOW2_DATA && map.copied ? in_place(t, &map) :
-							     chunk(t);
+		ret = map.kind == QCOW2_DATA && map.copied ? in_place(w, &map)
+							   : chunk(w);
 	if (ret != QCOW2_WAIT)
-		end_write(t, ret);
+		end_write(w, ret);
 }
 
-void qcow2_write(struct qcow2_task *t)
+void qcow2_write_init(struct qcow2 *q, struct qcow2_write *w)
 {
-	t->job.error = 0;
-	write_step(&t->job);
+	qcow2_job_init(q, &w->job, NULL);
+	qcow2_cow_init(q, &w->cow);
+	w->cow.done = filled;
+	w->in_flight.age = 0;
+	w->steps = 0;
+	w->lock.waiters = (struct qcow2_queue){ NULL, NULL };
 }
 
-static void request_written(struct qcow2_task *t)
+void qcow2_write(struct qcow2_write *w)
 {
-	struct qcow2 *q = t->job.q;
-
-	if (!t->job.error)
-		qcow2_store_end(q, t->w.end);
-	qcow2_finish(t, t->job.error ? t->job.error : (int64_t)t->req->length);
-}
-
-static void request_step(struct qcow2_job *job)
-{
-	struct qcow2_task *t = QCOW2_TASK(job);
-	int ret = job->error;
-
-	if (!ret)
-		ret = qcow2_grow(t, t->w.end);
-	if (ret == QCOW2_WAIT)
-		return;
-	if (ret)
-		qcow2_finish(t, ret);
-	else
-		qcow2_write(t);
-}
-
-void qcow2_write_request(struct qcow2_task *t)
-{
-	t->w.pos = t->req->offset;
-	t->w.end = t->req->offset + t->req->length;
-	t->w.src = t->req->unseen ? NULL : t->req->buf;
-	t->w.guest = true;
-	t->w.copy = false;
-	t->w.done = request_written;
-	t->job.error = 0;
-	t->job.step = request_step;
-	request_step(&t->job);
+	w->job.error = 0;
+	write_step(&w->job);
 }

@@ -23,16 +23,31 @@
 #include <zstd_errors.h>
 #endif
 
+#include "block/qcow2/decompress.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/in_flight.h"
+#include "block/qcow2/memory.h"
 #include "block/qcow2/qcow2.h"
 #include "loop/log.h"
 
 #define WINDOW_LOG 23 /* 8 MiB: what every reader of zstd should take */
 
+struct qcow2_decompressor {
+	struct qcow2_job job;
+	struct qcow2_in_flight in_flight;
+	bool busy;
+	uint64_t desc; /* of what is in out, or, if busy, will be; or 0 */
+	uint64_t guest; /* that wants it, for a message */
+	uint8_t *in, *out;
+	void *state;
+	struct qcow2_queue waiters; /* the first is the one that began */
+};
+
 #ifdef HAVE_ZLIB
 /* Raw deflate, any window that a writer may have used. */
 static z_stream *get_inflate(struct qcow2 *q)
 {
-	z_stream *z = q->unpack_state;
+	z_stream *z = q->decompressor->state;
 
 	if (z)
 		return inflateReset(z) == Z_OK ? z : NULL;
@@ -41,7 +56,7 @@ static z_stream *get_inflate(struct qcow2 *q)
 		free(z);
 		z = NULL;
 	}
-	q->unpack_state = z;
+	q->decompressor->state = z;
 	return z;
 }
 
@@ -52,9 +67,9 @@ static int inflate_cluster(struct qcow2 *q, uint64_t length)
 
 	if (!z)
 		return -ENOMEM;
-	z->next_in = q->unpack_in;
+	z->next_in = q->decompressor->in;
 	z->avail_in = (uInt)length;
-	z->next_out = q->unpack_out;
+	z->next_out = q->decompressor->out;
 	z->avail_out = q->geo.cluster_size;
 	ret = inflate(z, Z_FINISH);
 	/* Z_BUF_ERROR: the stream's end marker did not fit; data is there. */
@@ -78,21 +93,21 @@ static ZSTD_DCtx *get_zstd(struct qcow2 *q)
 
 	while (log > q->geo.cluster_bits && 1ULL << log > qcow2_memory_left(q))
 		log--;
-	if (!q->unpack_state)
-		q->unpack_state = ZSTD_createDCtx();
-	if (!q->unpack_state)
+	if (!q->decompressor->state)
+		q->decompressor->state = ZSTD_createDCtx();
+	if (!q->decompressor->state)
 		return NULL;
-	ZSTD_DCtx_reset(q->unpack_state, ZSTD_reset_session_only);
-	ZSTD_DCtx_setParameter(q->unpack_state, ZSTD_d_windowLogMax,
+	ZSTD_DCtx_reset(q->decompressor->state, ZSTD_reset_session_only);
+	ZSTD_DCtx_setParameter(q->decompressor->state, ZSTD_d_windowLogMax,
 			       (int)log);
-	return q->unpack_state;
+	return q->decompressor->state;
 }
 
 static int zstd_cluster(struct qcow2 *q, uint64_t length)
 {
 	ZSTD_DCtx *ctx = get_zstd(q);
-	ZSTD_inBuffer in = { q->unpack_in, length, 0 };
-	ZSTD_outBuffer out = { q->unpack_out, q->geo.cluster_size, 0 };
+	ZSTD_inBuffer in = { q->decompressor->in, length, 0 };
+	ZSTD_outBuffer out = { q->decompressor->out, q->geo.cluster_size, 0 };
 	size_t ret = 1;
 
 	if (!ctx)
@@ -104,9 +119,9 @@ static int zstd_cluster(struct qcow2 *q, uint64_t length)
 		ret = ZSTD_decompressStream(ctx, &out, &in);
 		if (ZSTD_isError(ret))
 			return ZSTD_getErrorCode(ret) ==
-					       ZSTD_error_memory_allocation ?
-				       -ENOMEM :
-				       -EIO;
+					       ZSTD_error_memory_allocation
+				       ? -ENOMEM
+				       : -EIO;
 		if (in.pos == in_before && out.pos == out_before)
 			return -EIO;
 	}
@@ -121,7 +136,7 @@ static int zstd_cluster(struct qcow2 *q, uint64_t length)
 }
 #endif
 
-int qcow2_unpack_check(struct qcow2 *q)
+int qcow2_decompress_check(const struct qcow2 *q)
 {
 #ifndef HAVE_ZSTD
 	if (q->geo.compression == 1)
@@ -132,51 +147,55 @@ int qcow2_unpack_check(struct qcow2 *q)
 	return 0;
 }
 
-void qcow2_unpack_free(struct qcow2 *q)
+void qcow2_decompress_free(struct qcow2 *q)
 {
+	struct qcow2_decompressor *d = q->decompressor;
+
+	if (!d)
+		return;
 #ifdef HAVE_ZSTD
 	if (q->geo.compression)
-		ZSTD_freeDCtx(q->unpack_state);
+		ZSTD_freeDCtx(d->state);
 #endif
 #ifdef HAVE_ZLIB
-	if (!q->geo.compression && q->unpack_state) {
-		inflateEnd(q->unpack_state);
-		free(q->unpack_state);
+	if (!q->geo.compression && d->state) {
+		inflateEnd(d->state);
+		free(d->state);
 	}
 #endif
-	free(q->unpack_in);
-	free(q->unpack_out);
+	free(d->in);
+	free(d->out);
+	free(d);
+	q->decompressor = NULL;
 }
 
-static void unpack_over(struct qcow2_task *t, int error)
+static void over(struct qcow2_decompressor *d, int error)
 {
-	struct qcow2 *q = t->job.q;
+	struct qcow2 *q = d->job.q;
 
-	q->unpacking = false;
-	if (!error)
-		q->unpacked = t->r.packed;
-	else if (error == -EOPNOTSUPP)
+	d->busy = false;
+	if (error == -EOPNOTSUPP)
 		log_limited("%s: qcow2: a compressed cluster: this rawfuse was "
-			  "built without zlib",
-			  q->b->opt.path);
+			    "built without zlib",
+			    q->b->opt.path);
 	else if (error == -EIO)
-		log_limited("%s: qcow2: the compressed cluster for guest offset "
-			  "%" PRIu64 " does not unpack (descriptor 0x%" PRIx64
-			  ")", q->b->opt.path, t->r.pos, t->r.packed);
-	qcow2_wake(&q->unpack_waiters, 0);
-	/* No error: the read looks the cluster up again and finds it here. */
-	t->job.error = error;
-	qcow2_read_again(t);
+		log_limited("%s: qcow2: the compressed cluster for guest offset"
+			    " %" PRIu64
+			    " does not unpack (descriptor 0x%" PRIx64 ")",
+			    q->b->opt.path, d->guest, d->desc);
+	if (error)
+		d->desc = 0;
+	qcow2_wake_starter(&d->waiters, error);
 }
 
-static void packed_read(struct qcow2_job *job)
+static void in_read(struct qcow2_job *job)
 {
-	struct qcow2_task *t = QCOW2_TASK(job);
 	struct qcow2 *q = job->q;
+	struct qcow2_decompressor *d = q->decompressor;
 	uint64_t length = (uint64_t)job->child.result;
 	int ret = job->error;
 
-	qcow2_in_flight_remove(q, &t->in_flight);
+	qcow2_in_flight_remove(q, &d->in_flight);
 	/* The last sector may be cut off by the end of the file. */
 	if (!ret && length < job->child.length &&
 	    job->child.offset + length < q->file->size)
@@ -185,39 +204,53 @@ static void packed_read(struct qcow2_job *job)
 		ret = zstd_cluster(q, length);
 	else if (!ret)
 		ret = inflate_cluster(q, length);
-	unpack_over(t, ret);
+	over(d, ret);
 }
 
-int qcow2_unpack(struct qcow2_task *t, uint64_t desc)
+static int make_room(struct qcow2 *q)
 {
-	struct qcow2 *q = t->job.q;
+	struct qcow2_decompressor *d = q->decompressor;
+	uint64_t size = q->geo.cluster_size;
+
+	if (!d)
+		d = q->decompressor = calloc(1, sizeof(*d));
+	if (d && !d->in)
+		d->in = aligned_alloc(
+			4096, qcow2_round_up(2 * size + QCOW2_SECTOR, 4096));
+	if (d && !d->out)
+		d->out = aligned_alloc(4096, qcow2_round_up(size, 4096));
+	return d && d->in && d->out ? 0 : -ENOMEM;
+}
+
+const uint8_t *qcow2_decompressed(const struct qcow2 *q, uint64_t desc)
+{
+	const struct qcow2_decompressor *d = q->decompressor;
+
+	return d && !d->busy && d->desc == desc ? d->out : NULL;
+}
+
+int qcow2_decompress(struct qcow2 *q, uint64_t desc, uint64_t guest,
+		     struct qcow2_job *job)
+{
+	struct qcow2_decompressor *d;
 	uint64_t offset, length;
 
-	if (q->unpacking)
-		return qcow2_wait(&q->unpack_waiters, &t->job);
-	if (q->unpacked == desc)
-		return 0;
-	if (!q->unpack_in)
-		q->unpack_in = aligned_alloc(
-			4096, qcow2_round_up(2ull * q->geo.cluster_size +
-						     QCOW2_SECTOR,
-					     4096));
-	if (!q->unpack_out)
-		q->unpack_out = aligned_alloc(
-			4096, qcow2_round_up(q->geo.cluster_size, 4096));
-	if (!q->unpack_in || !q->unpack_out)
+	if (make_room(q))
 		return -ENOMEM;
+	d = q->decompressor;
+	if (d->busy)
+		return qcow2_wait(&d->waiters, job);
 	qcow2_packed_range(&q->geo, desc, &offset, &length);
 	if (offset < q->geo.cluster_size || offset >= q->file->size)
 		return qcow2_damaged(q, false,
-				     "a compressed cluster outside of "
-				     "the file",
+				     "a compressed cluster outside of the file",
 				     offset);
-	q->unpacking = true;
-	q->unpacked = 0;
-	t->r.packed = desc;
-	t->job.step = packed_read;
-	qcow2_in_flight_add(q, &t->in_flight);
-	qcow2_child(&t->job, q->file, BLOCK_READ, q->unpack_in, length, offset);
+	qcow2_wait(&d->waiters, job);
+	d->busy = true;
+	d->desc = desc;
+	d->guest = guest;
+	qcow2_job_init(q, &d->job, in_read);
+	qcow2_in_flight_add(q, &d->in_flight);
+	qcow2_child(&d->job, q->file, BLOCK_READ, d->in, length, offset);
 	return QCOW2_WAIT;
 }
