@@ -63,6 +63,7 @@ tests_fuzz_replay_requests_CPPFLAGS = $(q2_cppflags)
 tests_fuzz_replay_requests_LDADD = $(q2_ldadd)
 
 q2_tests = \
+	tests/qcow2/floors.sh \
 	tests/qcow2/check-test.sh \
 	tests/qcow2/bad.sh \
 	tests/qcow2/oracle.sh \

@@ -16,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/fence.h"
+#include "block/qcow2/image.h"
 #include "check.h"
 #include "maker.h"
 

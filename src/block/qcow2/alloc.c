@@ -15,9 +15,12 @@
 #include <string.h>
 
 #include "block/qcow2/alloc.h"
+#include "block/qcow2/cache.h"
 #include "block/qcow2/fence.h"
+#include "block/qcow2/format.h"
 #include "block/qcow2/header.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/refcount.h"
 
 int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "block/qcow2/buffer.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 
 struct qcow2_buffers {
 	uint8_t *memory, *free;

@@ -22,7 +22,10 @@
 #include <string.h>
 
 #include "block/qcow2/cache.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/format.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "loop/log.h"
 
 #define SLICE 4096u

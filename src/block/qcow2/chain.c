@@ -18,7 +18,11 @@
 #include <sys/stat.h>
 
 #include "block/named.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/chain.h"
+#include "block/qcow2/format.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/memory.h"
 #include "loop/log.h"
 
 #define MAX_DEPTH 64u

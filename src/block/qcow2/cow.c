@@ -23,7 +23,10 @@
 
 #include "block/qcow2/buffer.h"
 #include "block/qcow2/cow.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/format.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
+#include "block/qcow2/read.h"
 
 #define COW(j) container_of(j, struct qcow2_cow, job)
 

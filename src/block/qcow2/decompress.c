@@ -24,10 +24,12 @@
 #endif
 
 #include "block/qcow2/decompress.h"
+#include "block/qcow2/format.h"
 #include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
 #include "block/qcow2/in_flight.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/memory.h"
-#include "block/qcow2/qcow2.h"
 #include "loop/log.h"
 
 #define WINDOW_LOG 23 /* 8 MiB: what every reader of zstd should take */

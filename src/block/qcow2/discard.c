@@ -12,13 +12,17 @@
 
 #include <errno.h>
 
+#include "block/qcow2/cache.h"
 #include "block/qcow2/discard.h"
+#include "block/qcow2/format.h"
 #include "block/qcow2/frees.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/map.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/range_lock.h"
 #include "block/qcow2/table.h"
+#include "block/qcow2/write.h"
 #include "loop/progress.h"
-
 #define LONG (1ULL << 30) /* bytes of a request that takes long */
 
 #define ZERO(j) container_of(j, struct qcow2_zero, job)

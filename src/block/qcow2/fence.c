@@ -24,7 +24,9 @@
 #include <time.h>
 
 #include "block/qcow2/fence.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/format.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
 #include "loop/log.h"
 
 #define MIN_SLOTS 64u

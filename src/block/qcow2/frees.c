@@ -15,8 +15,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "block/qcow2/format.h"
 #include "block/qcow2/frees.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/writeback.h"
 #include "loop/log.h"
 

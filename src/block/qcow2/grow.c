@@ -25,11 +25,14 @@
 #include <string.h>
 
 #include "block/qcow2/alloc.h"
+#include "block/qcow2/discard.h"
 #include "block/qcow2/fence.h"
+#include "block/qcow2/format.h"
 #include "block/qcow2/frees.h"
 #include "block/qcow2/grow.h"
 #include "block/qcow2/header.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/refcount.h"
 #include "block/qcow2/table.h"
 #include "block/qcow2/writeback.h"

@@ -13,8 +13,10 @@
 #include <string.h>
 
 #include "block/bytes.h"
+#include "block/qcow2/format.h"
 #include "block/qcow2/header.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "loop/log.h"
 
 struct qcow2_header_writer {

@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "block/bytes.h"
+#include "block/qcow2/format.h"
 #include "block/qcow2/header.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/image.h"
 #include "loop/log.h"
 
 int qcow2_bad_field(const struct qcow2 *q, const char *field, uint64_t value,

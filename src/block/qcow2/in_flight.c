@@ -1,7 +1,8 @@
 #include "config.h"
 
+#include "block/qcow2/image.h"
 #include "block/qcow2/in_flight.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/job.h"
 
 void qcow2_in_flight_init(struct qcow2 *q)
 {

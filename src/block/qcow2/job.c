@@ -17,8 +17,8 @@
 
 #include <errno.h>
 
+#include "block/qcow2/image.h"
 #include "block/qcow2/job.h"
-#include "block/qcow2/qcow2.h"
 
 #define TURN 64u /* steps of long work, then others: a millisecond at most */
 

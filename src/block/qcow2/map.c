@@ -9,9 +9,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "block/qcow2/cache.h"
+#include "block/qcow2/format.h"
 #include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/map.h"
-#include "block/qcow2/qcow2.h"
 #include "loop/log.h"
 
 #define MAX_RUN 4096u /* (sub)clusters that one lookup goes through */

@@ -12,7 +12,12 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/buffer.h"
+#include "block/qcow2/fence.h"
+#include "block/qcow2/frees.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/memory.h"
 #include "loop/log.h"
 
 #define MAX_L1S (256u << 20)

@@ -9,7 +9,10 @@
 
 #include <errno.h>
 
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/format.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/plain.h"
 
 #define MOST_TABLE (1u << 20) /* bytes; with 64k clusters a disk of 64T */
 #define MOST_SNAPSHOTS 256u

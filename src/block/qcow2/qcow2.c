@@ -29,7 +29,27 @@
 #include <string.h>
 
 #include "block/drivers.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/buffer.h"
+#include "block/qcow2/cache.h"
+#include "block/qcow2/chain.h"
+#include "block/qcow2/decompress.h"
+#include "block/qcow2/fence.h"
+#include "block/qcow2/format.h"
+#include "block/qcow2/frees.h"
+#include "block/qcow2/grow.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/in_flight.h"
+#include "block/qcow2/job.h"
+#include "block/qcow2/memory.h"
+#include "block/qcow2/plain.h"
+#include "block/qcow2/reclaim.h"
+#include "block/qcow2/refcount.h"
+#include "block/qcow2/repair.h"
+#include "block/qcow2/request.h"
+#include "block/qcow2/snapshot.h"
+#include "block/qcow2/table.h"
+#include "block/qcow2/writeback.h"
 #include "loop/log.h"
 
 static void qcow2_submit(struct block *b, struct block_req *req)

@@ -1,6 +1,7 @@
 #include "config.h"
 
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/range_lock.h"
 
 static struct qcow2_range_lock *find(const struct qcow2 *q, uint64_t first,

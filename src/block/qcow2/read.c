@@ -12,8 +12,11 @@
 #include <string.h>
 
 #include "block/qcow2/decompress.h"
+#include "block/qcow2/format.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/in_flight.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/map.h"
-#include "block/qcow2/qcow2.h"
 #include "block/qcow2/read.h"
 
 #define READ(j) container_of(j, struct qcow2_read, job)

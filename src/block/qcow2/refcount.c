@@ -24,8 +24,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/buffer.h"
+#include "block/qcow2/cache.h"
+#include "block/qcow2/fence.h"
+#include "block/qcow2/format.h"
+#include "block/qcow2/frees.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/refcount.h"
+#include "block/qcow2/writeback.h"
 #include "loop/log.h"
 
 #define AHEAD (4u << 20) /* bytes of the file that a step describes */

@@ -24,6 +24,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/qcow2/format.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/memory.h"
+#include "block/qcow2/refcount.h"
 #include "block/qcow2/repair.h"
 #include "loop/log.h"
 #include "loop/progress.h"

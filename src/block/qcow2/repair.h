@@ -2,9 +2,11 @@
 #ifndef RAWFUSE_BLOCK_QCOW2_REPAIR_H
 #define RAWFUSE_BLOCK_QCOW2_REPAIR_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
 
-#include "block/qcow2/qcow2.h"
+struct qcow2;
 
 #define QCOW2_REPAIR_MOST (UINT32_MAX - 1) /* references to a cluster */
 
@@ -31,5 +33,8 @@ int qcow2_repair_count(struct repair *r);
 int qcow2_repair_refuse(struct repair *r, const char *what, uint64_t at);
 /* After the count: is there an L2 table at @host, and is it no hole? */
 bool qcow2_repair_full(const struct repair *r, uint64_t host);
+
+/* repair.c: rebuilds the refcounts; at open, may wait. One line, -errno. */
+int qcow2_repair(struct qcow2 *q);
 
 #endif

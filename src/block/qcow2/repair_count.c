@@ -19,7 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/qcow2/fence.h"
+#include "block/qcow2/format.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
 #include "block/qcow2/repair.h"
+#include "block/qcow2/snapshot.h"
 #include "loop/log.h"
 #include "loop/progress.h"
 

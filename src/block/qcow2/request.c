@@ -13,7 +13,8 @@
 
 #include "block/qcow2/discard.h"
 #include "block/qcow2/grow.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/read.h"
 #include "block/qcow2/request.h"
 #include "block/qcow2/seek.h"

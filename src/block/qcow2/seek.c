@@ -15,8 +15,10 @@
 #include <errno.h>
 #include <time.h>
 
+#include "block/qcow2/format.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/map.h"
-#include "block/qcow2/qcow2.h"
 #include "block/qcow2/seek.h"
 
 #define SEEK(j) container_of(j, struct qcow2_seek, job)

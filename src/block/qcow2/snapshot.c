@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/format.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/snapshot.h"
 #include "loop/log.h"
 
 #define MAX_SNAPSHOTS 65536u

@@ -5,7 +5,8 @@
  */
 #include "config.h"
 
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/stat.h"
 
 #define STAT(j) container_of(j, struct qcow2_stat, job)

@@ -12,8 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/alloc.h"
+#include "block/qcow2/buffer.h"
+#include "block/qcow2/cache.h"
+#include "block/qcow2/fence.h"
+#include "block/qcow2/format.h"
+#include "block/qcow2/frees.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
+#include "block/qcow2/map.h"
 #include "block/qcow2/table.h"
+#include "block/qcow2/writeback.h"
 
 struct qcow2_table_maker {
 	struct qcow2_job job;

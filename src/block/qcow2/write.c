@@ -18,11 +18,17 @@
 
 #include "block/qcow2/alloc.h"
 #include "block/qcow2/buffer.h"
+#include "block/qcow2/cache.h"
+#include "block/qcow2/cow.h"
 #include "block/qcow2/fence.h"
+#include "block/qcow2/format.h"
 #include "block/qcow2/frees.h"
 #include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/in_flight.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/map.h"
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/range_lock.h"
 #include "block/qcow2/table.h"
 #include "block/qcow2/write.h"
 

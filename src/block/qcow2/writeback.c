@@ -26,7 +26,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "block/qcow2/qcow2.h"
+#include "block/qcow2/cache.h"
+#include "block/qcow2/format.h"
+#include "block/qcow2/header.h"
+#include "block/qcow2/image.h"
+#include "block/qcow2/job.h"
 #include "block/qcow2/writeback.h"
 
 struct qcow2_writeback {
