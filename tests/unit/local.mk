@@ -45,6 +45,8 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_poll.c \
 	tests/unit/test_pool.c \
 	tests/unit/test_progress.c \
+	tests/unit/test_qcow2_floors.c \
+	tests/unit/test_qcow2_format.c \
 	tests/unit/test_raw.c \
 	tests/unit/test_raw_faults.c \
 	tests/unit/test_ring.c \

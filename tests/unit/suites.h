@@ -21,6 +21,8 @@ Suite *suite_block_flush(void);
 Suite *suite_raw(void);
 Suite *suite_raw_faults(void);
 Suite *suite_null(void);
+Suite *suite_qcow2_floors(void);
+Suite *suite_qcow2_format(void);
 Suite *suite_poll(void);
 Suite *suite_ring(void);
 Suite *suite_ring_errors(void);

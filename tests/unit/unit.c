@@ -20,6 +20,7 @@ static Suite *(*const suites[])(void) = {
 	suite_notify,	   suite_alive,	      suite_progress,
 	suite_passed,
 	suite_status,
+	suite_qcow2_format, suite_qcow2_floors,
 };
 
 int main(void)
