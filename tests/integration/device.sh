@@ -85,7 +85,6 @@ one() {
 	wait_until "the loop device is free" loop_is_free
 	cmp "$backing" "$copy" || fail "not all is in the backing file"
 }
-loop_is_free() { [[ -z $(our_loops) ]]; }
 
 read_only_device() {
 	head -c 1048576 /dev/urandom >"$backing"
@@ -180,8 +179,6 @@ data_file() {
 	losetup -d "$loop"
 	wait_until "the loop device is free" loop_is_free
 }
-
-create() { succeed qemu-img create -q -f qcow2 "$@"; }
 
 run() {
 	local cache sector

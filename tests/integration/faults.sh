@@ -55,11 +55,9 @@ no_space() {
 		expect yes fileop "$dir/small/disk.img" is 131072 65536 3
 		[[ $1 != ext4 ]] || break
 	done
-	wait_until "the file system is free" unmounts "$dir/small"
+	wait_until "the file system is free" free_mount "$dir/small"
 	rm -f "$dir/fs.img"
 }
-# The kernel may clear up a ring, and the file it has, after its process.
-unmounts() { umount "$1" 2>/dev/null; }
 
 # Cut by somebody else.
 truncated() {
@@ -118,17 +116,10 @@ device_errors() {
 		wait_until "the loop device is free" loop_is_free
 	done
 }
-loop_is_free() { [[ -z $(our_loops) ]]; }
 
-# Write errors that come late, with the flush: the exit status tells. A file on
-# ext4 on a loop device, whose own backing is on a tmpfs that is full.
+# Write errors that come late, with the flush: the exit status tells.
 lost_writes() {
-	mkdir -p "$dir/full" "$dir/fs"
-	succeed mount -t tmpfs -o size=6M none "$dir/full"
-	truncate -s 32M "$dir/full/fs.img"
-	succeed mkfs.ext4 -q -F -O ^has_journal "$dir/full/fs.img"
-	succeed mount -o loop "$dir/full/fs.img" "$dir/fs"
-	truncate -s 16M "$dir/fs/disk.img"
+	make_dying_disk
 	mount_rawfuse --cache=host "$dir/fs/disk.img" "$file"
 	# It all fits into the page cache, and not below it.
 	for ((n = 0; n < 12; n++)); do
@@ -139,9 +130,7 @@ lost_writes() {
 	expect EIO fileop "$file" fsync
 	succeed umount "$file"
 	wait_daemon 1
-	wait_until "the file system is free" unmounts "$dir/fs"
-	succeed umount "$dir/full"
-	wait_until "the loop device is free" loop_is_free
+	remove_dying_disk
 }
 
 # A kernel whose modules are missing does not.
@@ -228,7 +217,7 @@ half_without_space() {
 		unmount_rawfuse "$file" 'No space left on device'
 		rm "$dir"/small/*
 	done
-	wait_until "the file system is free" unmounts "$dir/small"
+	wait_until "the file system is free" free_mount "$dir/small"
 }
 
 # Compressed memory that may have no more of it answers writes with EIO: those

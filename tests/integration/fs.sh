@@ -15,7 +15,6 @@ detach() {
 	# udev and lazy detaching may hold it for a moment.
 	wait_until "the loop device is free" loop_is_free
 }
-loop_is_free() { [[ -z $(our_loops) ]]; }
 
 unmount_fs() {
 	wait_until "the file system is unmounted" umount "$dir/mnt"

@@ -6,24 +6,6 @@ SCRATCH_IN=. # the build directory's file system
 image=$dir/disk.qcow2
 file=$dir/disk.raw
 
-create() { succeed qemu-img create -q -f qcow2 "$@"; }
-
-# A daemon that was killed holds its locks, and may still write, until the
-# kernel has taken its ring down.
-is_checked() {
-	qemu-img check -f qcow2 "$1" >"$dir/check" 2>&1
-	checked=$?
-	((checked != 1)) || ! grep -q ' lock' "$dir/check"
-}
-
-# check IMAGE STATUS...: qemu-img check ends with one of these statuses: 0
-# for an image without fault, 3 for one with leaks alone.
-check() {
-	wait_until "$1 is unlocked" is_checked "$1"
-	[[ " ${*:2} " == *" $checked "* ]] ||
-		fail "qemu-img check $1: $checked: $(<"$dir/check")"
-}
-
 image_blocks() { stat -c %b "$image"; }
 grew_by() { (($(image_blocks) - $1 > 8192)); }
 

@@ -260,6 +260,45 @@ make_image() {
 	truncate -s "$2" "$dir/$1"
 }
 
+create() { succeed qemu-img create -q -f qcow2 "$@"; }
+
+# A daemon that was killed holds its locks, and may still write, until the
+# kernel has taken its ring down.
+is_checked() {
+	qemu-img check -f qcow2 "$1" >"$dir/check" 2>&1
+	checked=$?
+	((checked != 1)) || ! grep -q ' lock' "$dir/check"
+}
+
+# check IMAGE STATUS...: qemu-img check ends with one of these statuses: 0
+# for an image without fault, 3 for one with leaks alone.
+check() {
+	wait_until "$1 is unlocked" is_checked "$1"
+	[[ " ${*:2} " == *" $checked "* ]] ||
+		fail "qemu-img check $1: $checked: $(<"$dir/check")"
+}
+
+loop_is_free() { [[ -z $(our_loops) ]]; }
+
+# The kernel may clear up a ring, and the file it has, after its process.
+free_mount() { umount "$1" 2>/dev/null; }
+
+# $dir/fs/disk.img takes 16M into the page cache, and fails to store them: a file
+# on ext4 on a loop device, whose own backing is on a tmpfs that is full.
+make_dying_disk() {
+	mkdir -p "$dir/full" "$dir/fs"
+	succeed mount -t tmpfs -o size=6M none "$dir/full"
+	truncate -s 32M "$dir/full/fs.img"
+	succeed mkfs.ext4 -q -F -O ^has_journal "$dir/full/fs.img"
+	succeed mount -o loop "$dir/full/fs.img" "$dir/fs"
+	truncate -s 16M "$dir/fs/disk.img"
+}
+remove_dying_disk() {
+	wait_until "the file system is free" free_mount "$dir/fs"
+	succeed umount "$dir/full"
+	wait_until "the loop device is free" loop_is_free
+}
+
 # each_transport COMMAND...: for io_uring on, and off.
 each_transport() {
 	local t

@@ -5,8 +5,6 @@
 file=$dir/disk.raw
 in=$dir/in
 
-create() { succeed qemu-img create -q -f qcow2 "$@"; }
-
 # refused PATTERN OPTION... IMAGE: one line that matches, and no mount.
 refused() {
 	local pattern=$1

@@ -5,12 +5,12 @@
 USER1=65534
 as_other() { setpriv --reuid $USER1 --regid $USER1 --clear-groups "$@"; }
 
-# probe STATUS COMMAND...: under COMMAND; says $dir/out, leaves nothing.
+# probe STATUS COMMAND...: under COMMAND; says $dir/out, leaves nothing. It mounts
+# for trial in a directory of ours: others may mount and probe meanwhile.
 probe() {
-	local want=$1 got before after first rest
+	local want=$1 got left first rest
 	shift
-	before=$(wc -l </proc/self/mountinfo)
-	"$@" "$RAWFUSE" --probe >"$dir/out" 2>"$dir/err"
+	XDG_RUNTIME_DIR=$dir/r "$@" "$RAWFUSE" --probe >"$dir/out" 2>"$dir/err"
 	got=$?
 	((got == want)) || fail "--probe ended with $got, not $want: $(<"$dir/out")"
 	[[ ! -s $dir/err ]] || fail "--probe said $(<"$dir/err")"
@@ -20,9 +20,8 @@ probe() {
 		have_tool "$first" && bash -nc "$first $rest" ||
 			fail "--probe proposes '$first $rest'"
 	done < <(sed -n 's/^    \([^ ]\)/\1/p' "$dir/out")
-	after=$(wc -l </proc/self/mountinfo)
-	((before == after)) || fail "--probe left a mount"
-	for after in /tmp/rawfuse-probe.*; do fail "--probe left $after"; done
+	no_mounts || fail "--probe left a mount: $(our_mounts)"
+	for left in "$dir"/r/*; do fail "--probe left $left"; done
 }
 
 says() { grep -qE "$1" "$dir/out" || fail "--probe did not say '$1': $(<"$dir/out")"; }
@@ -83,6 +82,8 @@ as_user() {
 }
 
 require_tool setpriv
+mkdir -m 1777 "$dir/r"
+chmod 755 "$dir"
 as_root
 as_user
 finish

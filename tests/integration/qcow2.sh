@@ -8,24 +8,6 @@ image=$dir/disk.qcow2
 file=$dir/disk.raw
 fio=
 
-create() { succeed qemu-img create -q -f qcow2 "$@"; }
-
-# A daemon that was killed holds its locks, and may still write, until the
-# kernel has taken its ring down.
-is_checked() {
-	qemu-img check -f qcow2 "$1" >"$dir/check" 2>&1
-	checked=$?
-	((checked != 1)) || ! grep -q ' lock' "$dir/check"
-}
-
-# check IMAGE STATUS...: qemu-img check ends with one of these statuses: 0
-# for an image without fault, 3 for one with leaks alone.
-check() {
-	wait_until "$1 is unlocked" is_checked "$1"
-	[[ " ${*:2} " == *" $checked "* ]] ||
-		fail "qemu-img check $1: $checked: $(<"$dir/check")"
-}
-
 # same RAW: the image has the content that the exported file had.
 same() {
 	succeed qemu-img compare -q -f raw -F qcow2 "$1" "$image"

@@ -188,7 +188,6 @@ device() {
 	succeed losetup -d "$loop"
 	wait_until "the loop device is free" loop_is_free
 }
-loop_is_free() { [[ -z $(our_loops) ]]; }
 
 # run_a_little UNTIL...: lets the daemon run in short pieces, until that is so.
 run_a_little() {

@@ -199,18 +199,10 @@ no_records() {
 	rm -r "$dir/theirs"
 }
 
-loop_is_free() { [[ -z $(our_loops) ]]; }
-unmounts() { umount "$1" 2>/dev/null; }
-
 # A disk that dies below the image: the last flush fails.
 dying_disk() {
 	local n
-	mkdir -p "$dir/full" "$dir/fs"
-	succeed mount -t tmpfs -o size=6M none "$dir/full"
-	truncate -s 32M "$dir/full/fs.img"
-	succeed mkfs.ext4 -q -F -O ^has_journal "$dir/full/fs.img"
-	succeed mount -o loop "$dir/full/fs.img" "$dir/fs"
-	truncate -s 16M "$dir/fs/disk.img"
+	make_dying_disk
 	in_background --cache=host "$dir/fs/disk.img" "$file"
 	for ((n = 0; n < 12; n++)); do
 		expect 1048576 fileop "$file" pwrite $((n * 1048576)) 1048576 1
@@ -219,9 +211,7 @@ dying_disk() {
 	[[ $(<"$pidfile") =~ ^'ended with status 1: ' ]] ||
 		fail "the pidfile says '$(<"$pidfile")'"
 	succeed rm "$pidfile"
-	wait_until "the file system is free" unmounts "$dir/fs"
-	succeed umount "$dir/full"
-	wait_until "the loop device is free" loop_is_free
+	remove_dying_disk
 }
 
 has_loops() {

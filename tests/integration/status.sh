@@ -248,7 +248,6 @@ frozen_below() {
 	rm "$dir/fs.img"
 }
 asks_old() { "$RAWFUSE" --status "$file" | grep -qE 'the oldest a WRITE for [1-9]'; }
-loop_is_free() { [[ -z $(our_loops) ]]; }
 
 dead() {
 	mount_rawfuse "$image" "$file"
