@@ -115,6 +115,10 @@ with_right() {
 	grep -q '^NSpid:.*[[:space:]]1$' "/proc/$(pid_of)/status" ||
 		fail 'it is not PID 1'
 	use_file
+	# As the probes of a pod do.
+	"${podman[@]}" exec "$name" /rawfuse --status /disk/disk.raw \
+		>"$dir/status" 2>&1 {machine_lock}<&- ||
+		fail "--status in the container: $(<"$dir/status")"
 	orphans_are_reaped
 	"${podman[@]}" stop -t 60 "$name" >/dev/null || fail 'podman stop'
 	ended 0
