@@ -1,7 +1,7 @@
 /*
  * q2hostile [CASE]: images that were made to cost their owner's host time,
  * memory or disk, or to change under it. In memory; what is measured is counted
- * (bytes that are read, the size of the file), but for the fence, which does
+ * (bytes that are read, the size of the file), but for the overlap check, which does
  * no I/O: its processor time has a bound that is a hundred times what it takes.
  *
  * Exit code: 0 fine, 1 not.
@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "block/qcow2/fence.h"
 #include "block/qcow2/image.h"
+#include "block/qcow2/overlap.h"
 #include "check.h"
 #include "maker.h"
 
@@ -198,7 +198,7 @@ static double cpu_seconds(void)
  * (a known one) puts many of them where the clusters to be written are. To
  * look for one there must cost no walk through all of them.
  */
-static void fence_collisions(void)
+static void overlap_collisions(void)
 {
 	static const uint64_t golden = 0x9e3779b97f4a7c15ULL;
 	struct block own = { .opt.path = "img" };
@@ -227,16 +227,16 @@ static void fence_collisions(void)
 		q.l1[i] = htobe64((data + i + step) << 9);
 	for (; i < TABLES; i++)
 		q.l1[i] = htobe64(((1ULL << 29) + i) << 9);
-	EXPECT(!qcow2_fence_init(&q));
+	EXPECT(!qcow2_overlap_init(&q));
 	began = cpu_seconds();
 	for (i = 0; i < CHECKS; i++)
-		EXPECT(!qcow2_fence_check(&q, (data + i) << 9, 512));
+		EXPECT(!qcow2_overlap_check(&q, (data + i) << 9, 512));
 	EXPECT(cpu_seconds() - began < 0.2);
 	for (i = 0; i < TABLES; i += TABLES / 4) {
 		q.corrupt = true; /* so that it is not marked: no header */
-		EXPECT(qcow2_fence_check(&q, be64toh(q.l1[i]), 512) == -EIO);
+		EXPECT(qcow2_overlap_check(&q, be64toh(q.l1[i]), 512) == -EIO);
 	}
-	qcow2_fence_free(&q);
+	qcow2_overlap_free(&q);
 	free(q.l1);
 	free(q.reftable);
 }
@@ -253,7 +253,8 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
 }
 
 /* Memory that lacks once is not missed for ever. */
-__attribute__((unused)) static void unpack_memory_at(unsigned int allocation)
+__attribute__((unused)) static void
+decompress_memory_at(unsigned int allocation)
 {
 	/* Raw deflate: one stored block, the last, of 512 bytes. */
 	static const uint8_t stored[] = { 1, 0x00, 0x02, 0xff, 0xfd, 'x', 'y' };
@@ -277,11 +278,11 @@ __attribute__((unused)) static void unpack_memory_at(unsigned int allocation)
 	fail_allocation = 0;
 }
 
-static void unpack_memory(void)
+static void decompress_memory(void)
 {
 #ifdef HAVE_ZLIB
-	unpack_memory_at(1);
-	unpack_memory_at(2);
+	decompress_memory_at(1);
+	decompress_memory_at(2);
 #endif
 }
 
@@ -418,8 +419,8 @@ static const struct {
 	{ "repair_holes", repair_holes },
 	{ "repair_shared", repair_shared },
 	{ "discard_amplify", discard_amplify },
-	{ "fence_collisions", fence_collisions },
-	{ "unpack_memory", unpack_memory },
+	{ "overlap_collisions", overlap_collisions },
+	{ "decompress_memory", decompress_memory },
 	{ "zstd_window", zstd_window },
 	{ "long_work", long_work },
 };

@@ -1,6 +1,7 @@
 /*
  * Floors of the qcow2 driver by themselves, on a file in memory: requests in
- * flight, range locks, the cache, the map, the fence.
+ * flight, range locks, the cache, the map, the
+ * overlap check.
  */
 #include "config.h"
 
@@ -10,10 +11,10 @@
 
 #include "block/bytes.h"
 #include "block/qcow2/cache.h"
-#include "block/qcow2/fence.h"
 #include "block/qcow2/image.h"
 #include "block/qcow2/in_flight.h"
 #include "block/qcow2/map.h"
+#include "block/qcow2/overlap.h"
 #include "block/qcow2/range_lock.h"
 #include "capture.h"
 #include "driver.h"
@@ -81,7 +82,7 @@ static void teardown(void)
 {
 	node_drain();
 	qcow2_cache_free(q.l2);
-	qcow2_fence_free(&q);
+	qcow2_overlap_free(&q);
 	free(q.l1);
 	free(q.reftable);
 	node_close();
@@ -305,7 +306,7 @@ START_TEST(test_map)
 	ck_assert_int_eq(map.kind, QCOW2_ZEROS);
 	ck_assert_uint_eq(map.length, 0x10000);
 	lookup(0x40010, 1 << 20, 0, &map);
-	ck_assert_int_eq(map.kind, QCOW2_PACKED);
+	ck_assert_int_eq(map.kind, QCOW2_COMPRESSED_DATA);
 	ck_assert(map.host == (QCOW2_COMPRESSED | 0x12345));
 	ck_assert_uint_eq(map.length, 0xfff0);
 	/* An entry that makes no sense ends a read, and marks nothing. */
@@ -318,7 +319,7 @@ START_TEST(test_map)
 }
 END_TEST
 
-START_TEST(test_fence)
+START_TEST(test_overlap)
 {
 	q.corrupt = true; /* so that it is not marked: there is no header */
 	q.l1 = calloc(1, 512);
@@ -330,28 +331,28 @@ START_TEST(test_fence)
 	q.reftable_offset = 0x10000;
 	q.reftable[0] = htobe64(0x20000);
 	q.l1[0] = htobe64(QCOW2_COPIED | 0x40000);
-	ck_assert_int_eq(qcow2_fence_init(&q), 0);
-	ck_assert_int_eq(qcow2_fence_check(&q, 0, 512), -EIO);
-	ck_assert_int_eq(qcow2_fence_check(&q, 0x10000, 512), -EIO);
-	ck_assert_int_eq(qcow2_fence_check(&q, 0x20000, 512), -EIO);
-	ck_assert_int_eq(qcow2_fence_check(&q, 0x30000, 512), -EIO);
-	ck_assert_int_eq(qcow2_fence_check(&q, 0x40000, 0x10000), -EIO);
-	ck_assert_int_eq(qcow2_fence_check(&q, 0x50000, 0x10000), 0);
-	ck_assert_int_eq(qcow2_fence_check(&q, 0x50000, 0x100000), 0);
+	ck_assert_int_eq(qcow2_overlap_init(&q), 0);
+	ck_assert_int_eq(qcow2_overlap_check(&q, 0, 512), -EIO);
+	ck_assert_int_eq(qcow2_overlap_check(&q, 0x10000, 512), -EIO);
+	ck_assert_int_eq(qcow2_overlap_check(&q, 0x20000, 512), -EIO);
+	ck_assert_int_eq(qcow2_overlap_check(&q, 0x30000, 512), -EIO);
+	ck_assert_int_eq(qcow2_overlap_check(&q, 0x40000, 0x10000), -EIO);
+	ck_assert_int_eq(qcow2_overlap_check(&q, 0x50000, 0x10000), 0);
+	ck_assert_int_eq(qcow2_overlap_check(&q, 0x50000, 0x100000), 0);
 	/* A new table at the end of a long range. */
 	q.l1[1] = htobe64(QCOW2_COPIED | 0x70000);
-	qcow2_fence_add_l2(&q, 1);
-	ck_assert_int_eq(qcow2_fence_check(&q, 0x50000, 0x20000), 0);
-	ck_assert_int_eq(qcow2_fence_check(&q, 0x50000, 0x21000), -EIO);
-	/* What has gone elsewhere is fenced no more. */
+	qcow2_overlap_add_l2(&q, 1);
+	ck_assert_int_eq(qcow2_overlap_check(&q, 0x50000, 0x20000), 0);
+	ck_assert_int_eq(qcow2_overlap_check(&q, 0x50000, 0x21000), -EIO);
+	/* What has gone elsewhere is free. */
 	q.l1[1] = htobe64(QCOW2_COPIED | 0x90000);
-	qcow2_fence_add_l2(&q, 1);
-	ck_assert_int_eq(qcow2_fence_check(&q, 0x70000, 0x10000), 0);
-	ck_assert_int_eq(qcow2_fence_check(&q, 0x90000, 0x10000), -EIO);
+	qcow2_overlap_add_l2(&q, 1);
+	ck_assert_int_eq(qcow2_overlap_check(&q, 0x70000, 0x10000), 0);
+	ck_assert_int_eq(qcow2_overlap_check(&q, 0x90000, 0x10000), -EIO);
 }
 END_TEST
 
-START_TEST(test_fence_refuses)
+START_TEST(test_overlap_refuses)
 {
 	q.l1 = calloc(1, 512);
 	q.reftable = calloc(1, 512);
@@ -363,14 +364,14 @@ START_TEST(test_fence_refuses)
 	q.reftable[0] = htobe64(0x20000);
 	q.l1[0] = htobe64(QCOW2_COPIED | 0x40000);
 	q.l1[1] = htobe64(QCOW2_COPIED | 0x40000);
-	ck_assert_int_eq(qcow2_fence_init(&q), -EINVAL);
+	ck_assert_int_eq(qcow2_overlap_init(&q), -EINVAL);
 	q.l1[1] = htobe64(QCOW2_COPIED | 0x20000);
-	ck_assert_int_eq(qcow2_fence_init(&q), -EINVAL);
+	ck_assert_int_eq(qcow2_overlap_init(&q), -EINVAL);
 	q.l1[1] = htobe64(QCOW2_COPIED | 0x30000);
-	ck_assert_int_eq(qcow2_fence_init(&q), -EINVAL);
+	ck_assert_int_eq(qcow2_overlap_init(&q), -EINVAL);
 	q.l1[1] = 0;
 	q.l1_offset = 0x10000;
-	ck_assert_int_eq(qcow2_fence_init(&q), -EINVAL);
+	ck_assert_int_eq(qcow2_overlap_init(&q), -EINVAL);
 }
 END_TEST
 
@@ -387,7 +388,7 @@ Suite *suite_qcow2_floors(void)
 	tcase_add_test(tc, test_cache_pressure);
 	tcase_add_test(tc, test_cache_writes_what_is_frozen);
 	tcase_add_test(tc, test_map);
-	tcase_add_test(tc, test_fence);
-	tcase_add_test(tc, test_fence_refuses);
+	tcase_add_test(tc, test_overlap);
+	tcase_add_test(tc, test_overlap_refuses);
 	return s;
 }

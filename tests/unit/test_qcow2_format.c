@@ -24,13 +24,13 @@ START_TEST(test_geometry)
 
 	ck_assert_uint_eq(g.cluster_size, 65536);
 	ck_assert_uint_eq(g.subs, 1);
-	ck_assert_uint_eq(g.sub_bits, 16);
+	ck_assert_uint_eq(g.subcluster_bits, 16);
 	ck_assert_uint_eq(g.l2_entry, 8);
 	ck_assert_uint_eq(1u << g.l2_bits, 65536 / 8);
 	ck_assert_uint_eq(1u << g.block_bits, 65536 / 2);
 	g = geometry(16, true);
 	ck_assert_uint_eq(g.subs, 32);
-	ck_assert_uint_eq(1u << g.sub_bits, 65536 / 32);
+	ck_assert_uint_eq(1u << g.subcluster_bits, 65536 / 32);
 	ck_assert_uint_eq(g.l2_entry, 16);
 	ck_assert_uint_eq(1u << g.l2_bits, 65536 / 16);
 }
@@ -142,14 +142,14 @@ START_TEST(test_compressed)
 	struct qcow2_geometry g = geometry(16, false);
 	uint64_t offset, length;
 
-	qcow2_packed_range(&g, QCOW2_COMPRESSED | 3ULL << 54 | 0x12345, &offset,
-			   &length);
+	qcow2_compressed_range(&g, QCOW2_COMPRESSED | 3ULL << 54 | 0x12345,
+			       &offset, &length);
 	ck_assert_uint_eq(offset, 0x12345);
 	/* To the end of the fourth sector from that of the offset. */
 	ck_assert_uint_eq(offset + length, 0x12200 + 4 * 512);
 	g = geometry(21, false);
-	qcow2_packed_range(&g, QCOW2_COMPRESSED | 0x1fffULL << 49 | 0x200,
-			   &offset, &length);
+	qcow2_compressed_range(&g, QCOW2_COMPRESSED | 0x1fffULL << 49 | 0x200,
+			       &offset, &length);
 	ck_assert_uint_eq(offset, 0x200);
 	ck_assert_uint_eq(length, 0x2000 * 512);
 }

@@ -16,12 +16,12 @@
 
 #include "block/qcow2/alloc.h"
 #include "block/qcow2/cache.h"
-#include "block/qcow2/fence.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/image.h"
 #include "block/qcow2/job.h"
-#include "block/qcow2/refcount.h"
+#include "block/qcow2/overlap.h"
+#include "block/qcow2/refblock_alloc.h"
 
 int qcow2_refcount_slice(struct qcow2 *q, struct qcow2_job *job,
 			 uint64_t cluster, struct qcow2_slice **slice,
@@ -63,7 +63,7 @@ int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 			return -ENOSPC;
 		ret = qcow2_refcount_slice(q, job, q->free_cursor, &s, &i);
 		if (ret == -ENOENT)
-			return qcow2_make_blocks(
+			return qcow2_refblocks_make(
 				q, job, q->free_cursor >> q->geo.block_bits, 0);
 		if (ret)
 			return ret;
@@ -79,7 +79,7 @@ int qcow2_alloc(struct qcow2 *q, struct qcow2_job *job, uint64_t want,
 			break;
 	*host = q->free_cursor << q->geo.cluster_bits;
 	*got = n;
-	ret = qcow2_fence_check(q, *host, (uint64_t)n << q->geo.cluster_bits);
+	ret = qcow2_overlap_check(q, *host, (uint64_t)n << q->geo.cluster_bits);
 	if (ret)
 		return ret;
 	while (n--)

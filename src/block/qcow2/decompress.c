@@ -1,10 +1,10 @@
 /*
- * Compressed clusters. One is unpacked at a time, into memory that is
+ * Compressed clusters. One is decompressed at a time, into memory that is
  * allocated when the first of the image is met (most images have none): the
- * packed bytes, at most two clusters, and the cluster. The cluster stays, so
+ * compressed bytes, at most two clusters, and the cluster. The cluster stays, so
  * that reading on in it costs a copy.
  *
- * What unpacks is not trusted: it gets exactly the bytes that the descriptor
+ * What decompresses is not trusted: it gets exactly the bytes that the descriptor
  * names and must yield exactly one cluster. Its memory has a bound: a zstd
  * stream may ask for a window of WINDOW_LOG bits and no more, four times the
  * largest cluster. Where memory lacks the read fails, and the next one tries again.
@@ -242,7 +242,7 @@ int qcow2_decompress(struct qcow2 *q, uint64_t desc, uint64_t guest,
 	d = q->decompressor;
 	if (d->busy)
 		return qcow2_wait(&d->waiters, job);
-	qcow2_packed_range(&q->geo, desc, &offset, &length);
+	qcow2_compressed_range(&q->geo, desc, &offset, &length);
 	if (offset < q->geo.cluster_size || offset >= q->file->size)
 		return qcow2_damaged(q, false,
 				     "a compressed cluster outside of the file",

@@ -18,9 +18,9 @@
 #include "block/qcow2/frees.h"
 #include "block/qcow2/image.h"
 #include "block/qcow2/job.h"
+#include "block/qcow2/l2_alloc.h"
 #include "block/qcow2/map.h"
 #include "block/qcow2/range_lock.h"
-#include "block/qcow2/table.h"
 #include "block/qcow2/write.h"
 #include "loop/progress.h"
 #define LONG (1ULL << 30) /* bytes of a request that takes long */
@@ -143,7 +143,7 @@ static int change_entries(struct qcow2_zero *z, uint64_t guest, uint64_t count,
 	uint64_t table, n;
 	int ret;
 
-	ret = qcow2_table_for(q, &z->job, guest, &table);
+	ret = qcow2_l2_table_for(q, &z->job, guest, &table);
 	if (!ret)
 		ret = qcow2_free_room(q, &z->job);
 	if (!ret)
@@ -191,7 +191,7 @@ static int change(struct qcow2_zero *z, uint64_t count, unsigned int lo,
 	guest += count << q->geo.cluster_bits;
 	if (hi + 1 < q->geo.subs)
 		guest -= q->geo.cluster_size -
-			 ((uint64_t)(hi + 1) << q->geo.sub_bits);
+			 ((uint64_t)(hi + 1) << q->geo.subcluster_bits);
 	z->pos = guest;
 	return 0;
 }
@@ -205,25 +205,25 @@ static int change_subs(struct qcow2_zero *z, uint64_t end)
 	struct qcow2_map map;
 	int ret;
 
-	to &= ~((1ULL << q->geo.sub_bits) - 1);
+	to &= ~((1ULL << q->geo.subcluster_bits) - 1);
 	ret = qcow2_lookup(q, &z->job, z->pos, to - z->pos, true, &map);
 	if (ret)
 		return ret;
-	if (map.kind == QCOW2_PACKED)
+	if (map.kind == QCOW2_COMPRESSED_DATA)
 		return write_zeros(z, qcow2_min(map.length, z->end - z->pos));
 	if (map.kind == QCOW2_UNALLOCATED && !qcow2_backing_left(q, z->pos)) {
 		z->pos += map.length;
 		return 0;
 	}
-	return change(
-		z, 1, (unsigned int)(in >> q->geo.sub_bits),
-		(unsigned int)((in + to - z->pos - 1) >> q->geo.sub_bits));
+	return change(z, 1, (unsigned int)(in >> q->geo.subcluster_bits),
+		      (unsigned int)((in + to - z->pos - 1) >>
+				     q->geo.subcluster_bits));
 }
 
 static int zero_some(struct qcow2_zero *z)
 {
 	struct qcow2 *q = z->job.q;
-	uint64_t unit = 1ULL << q->geo.sub_bits, table, in, left;
+	uint64_t unit = 1ULL << q->geo.subcluster_bits, table, in, left;
 	uint64_t end = z->end;
 	bool below = qcow2_backing_left(q, z->pos), copied;
 	int ret;

@@ -10,7 +10,7 @@ void qcow2_geometry_derive(struct qcow2_geometry *g)
 {
 	g->cluster_size = 1u << g->cluster_bits;
 	g->subs = g->extended ? 32 : 1;
-	g->sub_bits = g->cluster_bits - (g->extended ? 5 : 0);
+	g->subcluster_bits = g->cluster_bits - (g->extended ? 5 : 0);
 	g->l2_entry = g->extended ? 16 : 8;
 	g->l2_bits = g->cluster_bits - (g->extended ? 4 : 3);
 	g->block_bits = g->cluster_bits + 3 - g->refcount_order;
@@ -80,8 +80,8 @@ void qcow2_l2_encode(const struct qcow2_geometry *g, uint8_t *at,
 		bytes_put_be64(at + 8, e.bitmap);
 }
 
-void qcow2_packed_range(const struct qcow2_geometry *g, uint64_t desc,
-			uint64_t *offset, uint64_t *length)
+void qcow2_compressed_range(const struct qcow2_geometry *g, uint64_t desc,
+			    uint64_t *offset, uint64_t *length)
 {
 	unsigned int x = 62 - (g->cluster_bits - 8);
 	uint64_t sectors = ((desc & ~(3ULL << 62)) >> x) + 1;

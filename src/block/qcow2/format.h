@@ -64,7 +64,7 @@ struct qcow2_geometry {
 	bool extended; /* L2 entries have subclusters */
 	bool data_file, data_raw;
 	/* Follows from it, qcow2_geometry_derive(): */
-	uint32_t sub_bits, subs; /* subclusters: size; in a cluster */
+	uint32_t subcluster_bits, subs; /* subclusters: size; in a cluster */
 	uint32_t l2_entry; /* bytes */
 	uint32_t l2_bits; /* entries of a table */
 	uint32_t block_bits; /* entries of a refcount block */
@@ -80,7 +80,7 @@ enum qcow2_kind {
 	QCOW2_UNALLOCATED, /* the backing file shines through */
 	QCOW2_ZEROS,
 	QCOW2_DATA,
-	QCOW2_PACKED, /* compressed */
+	QCOW2_COMPRESSED_DATA, /* compressed */
 };
 
 static inline uint64_t qcow2_min(uint64_t a, uint64_t b)
@@ -119,15 +119,15 @@ static inline enum qcow2_kind qcow2_kind_of(const struct qcow2_l2e *e,
 					    unsigned int sub)
 {
 	if (e->desc & QCOW2_COMPRESSED)
-		return QCOW2_PACKED;
+		return QCOW2_COMPRESSED_DATA;
 	if (e->bitmap >> sub >> 32 & 1)
 		return QCOW2_ZEROS;
 	return e->bitmap >> sub & 1 ? QCOW2_DATA : QCOW2_UNALLOCATED;
 }
 
 /* The bytes of the file that a compressed cluster's descriptor names. */
-void qcow2_packed_range(const struct qcow2_geometry *g, uint64_t desc,
-			uint64_t *offset, uint64_t *length);
+void qcow2_compressed_range(const struct qcow2_geometry *g, uint64_t desc,
+			    uint64_t *offset, uint64_t *length);
 
 /*
  * What is wrong with an entry, for a message that goes on with the place that

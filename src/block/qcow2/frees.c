@@ -132,7 +132,7 @@ void qcow2_free_entry(struct qcow2 *q, const struct qcow2_l2e *e)
 		return;
 	}
 	if (e->desc & QCOW2_COMPRESSED)
-		qcow2_packed_range(&q->geo, e->desc, &offset, &length);
+		qcow2_compressed_range(&q->geo, e->desc, &offset, &length);
 	if (offset)
 		qcow2_free_later(q, offset, length);
 }

@@ -14,21 +14,21 @@
  *   header header_read     the header, written; checked at open
  *   cache                  slices of L2 tables and refcount blocks
  *   map                    guest offset -> where it is
- *   fence                  no data where metadata is
+ *   overlap                no data where metadata is
  *   writeback              the order in which all of it reaches the disk
  *   frees                  clusters that a writeback makes unreachable
  *   memory                 what an image takes of memory
- *   refcount               new refcount blocks, a larger refcount table
+ *   refblock_alloc         new refcount blocks, a larger refcount table
  *   alloc                  clusters are taken
- *   table reclaim          new L2 tables; clusters are given back
+ *   l2_alloc reclaim       new L2 tables; clusters are given back
  *   decompress             compressed clusters
  *   read                   reads, of the guest and of copy on write
  *   cow                    what surrounds a write in a new cluster
  *   write                  writes
  *   discard                discard, write zeroes
  *   seek stat              SEEK_DATA, SEEK_HOLE; times and storage of all files
- *   grow                   a disk of another size
- *   chain plain snapshot repair repair_count
+ *   resize                 a disk of another size
+ *   files plain snapshot repair repair_count
  *                          open: files, what is refused, snapshots, refcounts
  *                          rebuilt from the tables
  *   request                requests of the guest: each gets a task, and begins
@@ -70,7 +70,7 @@ struct qcow2 {
 	uint64_t reftable_size; /* entries */
 	uint64_t reftable_offset;
 
-	struct qcow2_fence *fence;
+	struct qcow2_overlap *overlap;
 	struct qcow2_range *inactive; /* L1 tables of snapshots, in order */
 	uint32_t inactive_count;
 
@@ -101,8 +101,8 @@ struct qcow2 {
 	 */
 	bool tail_dirty;
 
-	struct qcow2_table_maker *table_maker;
-	struct qcow2_refcount_maker *refcount_maker;
+	struct qcow2_l2_alloc *l2_alloc;
+	struct qcow2_refblock_alloc *refblock_alloc;
 	struct qcow2_writeback *wb;
 	struct qcow2_pending *pending;
 	struct qcow2_reclaim *reclaim;

@@ -127,9 +127,9 @@ static uint64_t run_length(struct qcow2 *q, const struct qcow2_slice *s,
 			   const struct qcow2_map *map)
 {
 	unsigned int i = qcow2_slice_index(q, guest);
-	unsigned int sub =
-		(unsigned int)(qcow2_in_cluster(q, guest) >> q->geo.sub_bits);
-	uint32_t unit = 1u << q->geo.sub_bits;
+	unsigned int sub = (unsigned int)(qcow2_in_cluster(q, guest) >>
+					  q->geo.subcluster_bits);
+	uint32_t unit = 1u << q->geo.subcluster_bits;
 	uint64_t run = unit - (guest & (unit - 1));
 	struct qcow2_l2e e = qcow2_l2_get(q, s, i);
 
@@ -150,8 +150,8 @@ static uint64_t run_length(struct qcow2 *q, const struct qcow2_slice *s,
 		if (qcow2_kind_of(&e, sub) != map->kind)
 			break;
 		if (map->kind == QCOW2_DATA &&
-		    ((e.desc & QCOW2_OFFSET) +
-				     ((uint64_t)sub << q->geo.sub_bits) !=
+		    ((e.desc & QCOW2_OFFSET) + ((uint64_t)sub
+						<< q->geo.subcluster_bits) !=
 			     map->host + run ||
 		     !(e.desc & QCOW2_COPIED) != !map->copied))
 			break;
@@ -187,8 +187,8 @@ int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 		return ret;
 	map->kind =
 		qcow2_kind_of(&e, (unsigned int)(qcow2_in_cluster(q, guest) >>
-						 q->geo.sub_bits));
-	if (map->kind == QCOW2_PACKED) {
+						 q->geo.subcluster_bits));
+	if (map->kind == QCOW2_COMPRESSED_DATA) {
 		map->host = e.desc;
 		map->length =
 			qcow2_min(length, q->geo.cluster_size -
@@ -201,6 +201,6 @@ int qcow2_lookup(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 		map->copied = e.desc & QCOW2_COPIED && copied;
 	}
 	map->length = run_length(q, s, guest, length, map);
-	map->entries = (uint32_t)(map->length >> q->geo.sub_bits) + 1;
+	map->entries = (uint32_t)(map->length >> q->geo.subcluster_bits) + 1;
 	return 0;
 }

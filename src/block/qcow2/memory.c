@@ -13,11 +13,11 @@
 #include <inttypes.h>
 
 #include "block/qcow2/buffer.h"
-#include "block/qcow2/fence.h"
 #include "block/qcow2/frees.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/image.h"
 #include "block/qcow2/memory.h"
+#include "block/qcow2/overlap.h"
 #include "loop/log.h"
 
 #define MAX_L1S (256u << 20)
@@ -36,7 +36,7 @@ static uint64_t writer_bytes(const struct qcow2 *q)
 	uint64_t l1 = q->l1_size * (q->b->opt.growable ? GROWTH : 1ULL);
 	uint64_t reftable = GROWTH * q->reftable_size;
 
-	return reftable * 8 + qcow2_fence_bytes(l1 + reftable) +
+	return reftable * 8 + qcow2_overlap_bytes(l1 + reftable) +
 	       (QCOW2_BUFFERS + 1) * QCOW2_BUFFER + qcow2_frees_bytes();
 }
 

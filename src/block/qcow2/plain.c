@@ -3,7 +3,7 @@
  * with little work and memory, all of it bounded here, and without anything
  * that is written on its maker's behalf. That leaves out repairs, which go
  * through all tables, and for writing internal snapshots, whose tables all
- * are read. Other files are chain.c's to refuse.
+ * are read. Other files are files.c's to refuse.
  */
 #include "config.h"
 

@@ -4,8 +4,8 @@
  * The shape of the whole. A guest's request gets one of QCOW2_TASKS tasks or
  * waits for one, first come, first served. A task goes on in steps (job.c); it
  * waits for slices of tables (cache.c), for a lock on guest clusters
- * (write.c), for the maker of L2 tables or of refcount blocks (table.c,
- * refcount.c), for a copy buffer, for room in the list of freed clusters
+ * (write.c), for a new L2 table or refcount block (l2_alloc.c,
+ * refblock_alloc.c), for a copy buffer, for room in the list of freed clusters
  * (frees.c), for a writeback (writeback.c). All of these end without the help of
  * whoever waits for them:
  *
@@ -17,7 +17,7 @@
  *   slices     to be changed wait for a writeback if too many are dirty
  *   writeback  waits for nothing but its I/O
  *
- * Who holds a buffer waits for slices, the unpacker and its own I/O only, so
+ * Who holds a buffer waits for slices, decompression and its own I/O only, so
  * there is always one that comes back.
  *
  * Only opening and closing wait, in the block layer's way.
@@ -31,24 +31,24 @@
 #include "block/drivers.h"
 #include "block/qcow2/buffer.h"
 #include "block/qcow2/cache.h"
-#include "block/qcow2/chain.h"
 #include "block/qcow2/decompress.h"
-#include "block/qcow2/fence.h"
+#include "block/qcow2/files.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/frees.h"
-#include "block/qcow2/grow.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/image.h"
 #include "block/qcow2/in_flight.h"
 #include "block/qcow2/job.h"
+#include "block/qcow2/l2_alloc.h"
 #include "block/qcow2/memory.h"
+#include "block/qcow2/overlap.h"
 #include "block/qcow2/plain.h"
 #include "block/qcow2/reclaim.h"
-#include "block/qcow2/refcount.h"
+#include "block/qcow2/refblock_alloc.h"
 #include "block/qcow2/repair.h"
 #include "block/qcow2/request.h"
+#include "block/qcow2/resize.h"
 #include "block/qcow2/snapshot.h"
-#include "block/qcow2/table.h"
 #include "block/qcow2/writeback.h"
 #include "loop/log.h"
 
@@ -85,15 +85,15 @@ static void free_all(struct qcow2 *q)
 	qcow2_requests_free(q);
 	qcow2_header_free(q);
 	qcow2_buffers_free(q);
-	qcow2_grow_free(q);
+	qcow2_resize_free(q);
 	qcow2_reclaim_free(q);
 	qcow2_frees_free(q);
 	qcow2_writeback_free(q);
 	free(q->l1);
 	free(q->reftable);
-	qcow2_fence_free(q);
-	qcow2_refcounts_free(q);
-	qcow2_tables_free(q);
+	qcow2_overlap_free(q);
+	qcow2_refblocks_free(q);
+	qcow2_l2_tables_free(q);
 	free(q->inactive);
 	free(q);
 }
@@ -142,11 +142,11 @@ static int init_writer(struct qcow2 *q)
 	if (!ret)
 		ret = qcow2_reclaim_start(q);
 	if (!ret)
-		ret = qcow2_refcounts_init(q);
+		ret = qcow2_refblocks_init(q);
 	if (!ret)
-		ret = qcow2_tables_init(q);
+		ret = qcow2_l2_tables_init(q);
 	if (!ret)
-		ret = qcow2_grow_init(q);
+		ret = qcow2_resize_init(q);
 	if (ret)
 		log_warnx("%s: open: out of memory", q->b->opt.path);
 	return ret;
@@ -164,7 +164,7 @@ static int open_for_writing(struct qcow2 *q)
 				       q->reftable_offset, q->reftable_size,
 				       &q->reftable);
 	if (!ret)
-		ret = qcow2_fence_init(q);
+		ret = qcow2_overlap_init(q);
 	if (!ret)
 		ret = init_writer(q);
 	if (ret || !(q->autoclear & ~keep))

@@ -99,7 +99,7 @@ static int read_zeros(struct qcow2_read *r, uint64_t length)
 }
 
 /* Copies what is wanted of a compressed cluster, if that is there. */
-static bool copy_packed(struct qcow2_read *r)
+static bool copy_compressed(struct qcow2_read *r)
 {
 	const struct qcow2 *q = r->job.q;
 	const uint8_t *cluster = qcow2_decompressed(q, r->desc);
@@ -112,13 +112,13 @@ static bool copy_packed(struct qcow2_read *r)
 	return true;
 }
 
-static int read_packed(struct qcow2_read *r, const struct qcow2_map *map)
+static int read_compressed(struct qcow2_read *r, const struct qcow2_map *map)
 {
 	if (is_unseen(r))
 		return need_bytes(r);
 	r->desc = map->host;
 	r->length = map->length;
-	if (copy_packed(r))
+	if (copy_compressed(r))
 		return 0;
 	r->desc = map->host;
 	return qcow2_decompress(r->job.q, map->host, r->pos, &r->job);
@@ -132,8 +132,8 @@ static int read_run(struct qcow2_read *r, const struct qcow2_map *map)
 	switch (map->kind) {
 	case QCOW2_DATA:
 		return read_child(r, q->data, map->length, map->host);
-	case QCOW2_PACKED:
-		return read_packed(r, map);
+	case QCOW2_COMPRESSED_DATA:
+		return read_compressed(r, map);
 	case QCOW2_UNALLOCATED:
 		below = qcow2_backing_left(q, r->pos);
 		if (below)
@@ -167,7 +167,7 @@ static void read_step(struct qcow2_job *job)
 		ret = read_missing(r);
 	/* If not, another one has come in between: it is looked up again. */
 	if (!ret && r->desc)
-		copy_packed(r);
+		copy_compressed(r);
 	while (!ret && r->pos < r->end) {
 		ret = qcow2_lookup(job->q, job, r->pos, r->end - r->pos, false,
 				   &map);

@@ -20,7 +20,6 @@
 
 #include "block/qcow2/alloc.h"
 #include "block/qcow2/cache.h"
-#include "block/qcow2/fence.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/frees.h"
 #include "block/qcow2/header.h"
@@ -28,6 +27,7 @@
 #include "block/qcow2/in_flight.h"
 #include "block/qcow2/job.h"
 #include "block/qcow2/map.h"
+#include "block/qcow2/overlap.h"
 #include "block/qcow2/range_lock.h"
 #include "block/qcow2/reclaim.h"
 #include "block/qcow2/writeback.h"
@@ -43,13 +43,13 @@ struct qcow2_reclaim {
 	uint64_t count; /* clusters of it that are punched */
 };
 
-static void lower(struct qcow2_job *job);
+static void decref(struct qcow2_job *job);
 static void punched(struct qcow2_job *job);
 static void next_list(struct qcow2_job *job);
 
 /* Lowers the last @want clusters before @end, as far as they are alike. */
-static int lower_some(struct qcow2 *q, uint64_t end, uint64_t want,
-		      uint64_t *done)
+static int decref_some(struct qcow2 *q, uint64_t end, uint64_t want,
+		       uint64_t *done)
 {
 	struct qcow2_reclaim *r = q->reclaim;
 	struct qcow2_slice *s;
@@ -73,8 +73,8 @@ static int lower_some(struct qcow2 *q, uint64_t end, uint64_t want,
 			break;
 	/* The entry of a damaged image may have pointed to a table. */
 	if (count == 1) {
-		ret = qcow2_fence_check(q, (end - n) << q->geo.cluster_bits,
-					(uint64_t)n << q->geo.cluster_bits);
+		ret = qcow2_overlap_check(q, (end - n) << q->geo.cluster_bits,
+					  (uint64_t)n << q->geo.cluster_bits);
 		if (ret)
 			return ret;
 	}
@@ -99,8 +99,8 @@ static void punched(struct qcow2_job *job)
 {
 	/* A file system that cannot keeps the storage for our next cluster. */
 	job->error = 0;
-	job->step = lower;
-	lower(job);
+	job->step = decref;
+	decref(job);
 }
 
 static void unlock(struct qcow2_reclaim *r)
@@ -117,8 +117,8 @@ static void data_punched(struct qcow2_job *job)
 	unlock(r);
 	r->frees->list[r->frees->count - 1].count -= r->count;
 	job->error = 0;
-	job->step = lower;
-	lower(job);
+	job->step = decref;
+	decref(job);
 }
 
 /* Locks what is before @end, in one slice; how much, or 0: it is in use. */
@@ -191,7 +191,7 @@ static int punch_data(struct qcow2 *q, uint64_t end, uint64_t want,
 	return QCOW2_WAIT;
 }
 
-static void lower(struct qcow2_job *job)
+static void decref(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
 	struct qcow2_frees *f = q->reclaim->frees;
@@ -206,7 +206,7 @@ static void lower(struct qcow2_job *job)
 			f->count--;
 			continue;
 		}
-		ret = (e->data ? punch_data : lower_some)(
+		ret = (e->data ? punch_data : decref_some)(
 			q, e->first + e->count, e->count, &done);
 		if (ret)
 			break;
@@ -230,7 +230,7 @@ static void wait_older(struct qcow2_job *job)
 {
 	if (qcow2_in_flight_wait(job->q, job->q->reclaim->age, job))
 		return;
-	job->step = lower;
+	job->step = decref;
 	qcow2_step_later(job);
 }
 

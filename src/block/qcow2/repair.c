@@ -28,7 +28,7 @@
 #include "block/qcow2/header.h"
 #include "block/qcow2/image.h"
 #include "block/qcow2/memory.h"
-#include "block/qcow2/refcount.h"
+#include "block/qcow2/refblock_alloc.h"
 #include "block/qcow2/repair.h"
 #include "loop/log.h"
 #include "loop/progress.h"

@@ -19,10 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "block/qcow2/fence.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/image.h"
+#include "block/qcow2/overlap.h"
 #include "block/qcow2/repair.h"
 #include "block/qcow2/snapshot.h"
 #include "loop/log.h"
@@ -104,7 +104,7 @@ static int count_entry(struct repair *r, const struct qcow2_l2e *e,
 	uint64_t offset = e->desc & QCOW2_OFFSET, length;
 
 	if (e->desc & QCOW2_COMPRESSED) {
-		qcow2_packed_range(&q->geo, e->desc, &offset, &length);
+		qcow2_compressed_range(&q->geo, e->desc, &offset, &length);
 		/* The last sector may be cut off. */
 		if (offset < q->file->size)
 			length = qcow2_min(length, q->file->size - offset);

@@ -12,11 +12,11 @@
 #include <stdlib.h>
 
 #include "block/qcow2/discard.h"
-#include "block/qcow2/grow.h"
 #include "block/qcow2/image.h"
 #include "block/qcow2/job.h"
 #include "block/qcow2/read.h"
 #include "block/qcow2/request.h"
+#include "block/qcow2/resize.h"
 #include "block/qcow2/seek.h"
 #include "block/qcow2/stat.h"
 #include "block/qcow2/write.h"

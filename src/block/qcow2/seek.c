@@ -94,7 +94,8 @@ static void seek_step(struct qcow2_job *job)
 		if (ret)
 			break;
 		s->entries += map.entries;
-		data = map.kind == QCOW2_DATA || map.kind == QCOW2_PACKED;
+		data = map.kind == QCOW2_DATA ||
+		       map.kind == QCOW2_COMPRESSED_DATA;
 		below = qcow2_backing_left(q, s->pos);
 		if (map.kind == QCOW2_UNALLOCATED && below) {
 			s->length = qcow2_min(map.length, below);

@@ -1,7 +1,7 @@
 /*
  * Internal snapshots. The directory is walked once at open: the sizes of its
  * entries are checked, and --snapshot finds its entry there. What a snapshot
- * refers to is protected by its refcounts; where its L1 table is, fence.c lets
+ * refers to is protected by its refcounts; where its L1 table is, overlap.c lets
  * nobody write, whatever an L2 entry says.
  */
 #include "config.h"

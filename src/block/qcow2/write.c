@@ -20,16 +20,16 @@
 #include "block/qcow2/buffer.h"
 #include "block/qcow2/cache.h"
 #include "block/qcow2/cow.h"
-#include "block/qcow2/fence.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/frees.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/image.h"
 #include "block/qcow2/in_flight.h"
 #include "block/qcow2/job.h"
+#include "block/qcow2/l2_alloc.h"
 #include "block/qcow2/map.h"
+#include "block/qcow2/overlap.h"
 #include "block/qcow2/range_lock.h"
-#include "block/qcow2/table.h"
 #include "block/qcow2/write.h"
 
 #define WRITE(j) container_of(j, struct qcow2_write, job)
@@ -90,7 +90,7 @@ static int check_target(struct qcow2 *q, uint64_t host, uint64_t length)
 	if (host + length > qcow2_round_up(q->file->size, q->geo.cluster_size))
 		return qcow2_set_corrupt(q, "write past the end of the file",
 					 host);
-	return qcow2_fence_check(q, host, length);
+	return qcow2_overlap_check(q, host, length);
 }
 
 static int in_place(struct qcow2_write *w, const struct qcow2_map *map)
@@ -160,7 +160,8 @@ static uint64_t chunk_end(const struct qcow2_write *w)
 
 static unsigned int sub_of(const struct qcow2 *q, uint64_t guest)
 {
-	return (unsigned int)(qcow2_in_cluster(q, guest) >> q->geo.sub_bits);
+	return (unsigned int)(qcow2_in_cluster(q, guest) >>
+			      q->geo.subcluster_bits);
 }
 
 /* Where must copying begin, and end, so that all it touches is complete? */
@@ -174,7 +175,7 @@ static uint64_t fill_from(const struct qcow2_write *w,
 		return pos;
 	if (!w->keep && has_data(e))
 		return pos - qcow2_in_cluster(q, pos);
-	return pos & ~((1ULL << q->geo.sub_bits) - 1);
+	return pos & ~((1ULL << q->geo.subcluster_bits) - 1);
 }
 
 static uint64_t fill_to(const struct qcow2_write *w, const struct qcow2_l2e *e)
@@ -186,7 +187,7 @@ static uint64_t fill_to(const struct qcow2_write *w, const struct qcow2_l2e *e)
 		return end;
 	if (!w->keep && has_data(e))
 		return qcow2_round_up(end, q->geo.cluster_size);
-	return qcow2_round_up(end, 1ULL << q->geo.sub_bits);
+	return qcow2_round_up(end, 1ULL << q->geo.subcluster_bits);
 }
 
 /*
@@ -222,7 +223,7 @@ static int chunk(struct qcow2_write *w)
 
 	if (is_unseen(w))
 		return need_bytes(w);
-	ret = qcow2_table_for(q, &w->job, w->pos, &table);
+	ret = qcow2_l2_table_for(q, &w->job, w->pos, &table);
 	if (!ret)
 		ret = qcow2_slice_get(q->l2,
 				      qcow2_slice_offset(q, table, w->pos),
@@ -269,9 +270,9 @@ static void stop_at_data(struct qcow2_write *w, const struct qcow2_l2e *e)
 	for (i = sub_of(q, w->pos) + 1; i < q->geo.subs; i++) {
 		if (qcow2_kind_of(e, i) != QCOW2_DATA)
 			continue;
-		w->cow.data_end =
-			qcow2_min(w->cow.data_end,
-				  start + ((uint64_t)i << q->geo.sub_bits));
+		w->cow.data_end = qcow2_min(
+			w->cow.data_end,
+			start + ((uint64_t)i << q->geo.subcluster_bits));
 		return;
 	}
 }
@@ -297,7 +298,7 @@ static void prepare_fill(struct qcow2_job *job)
 	int ret = job->error;
 
 	if (!ret)
-		ret = qcow2_table_for(q, job, w->pos, &table);
+		ret = qcow2_l2_table_for(q, job, w->pos, &table);
 	if (!ret)
 		ret = qcow2_slice_get(
 			q->l2, qcow2_slice_offset(q, table, w->pos), job, &s);
@@ -373,7 +374,7 @@ static int link_all(struct qcow2_write *w)
 	uint64_t table, n;
 	int ret;
 
-	ret = qcow2_table_for(q, &w->job, w->pos, &table);
+	ret = qcow2_l2_table_for(q, &w->job, w->pos, &table);
 	if (!ret && !w->keep)
 		ret = qcow2_free_room(q, &w->job);
 	if (!ret)

@@ -4,7 +4,7 @@
  *   begin    what is dirty now is the set; it is frozen: who wants to change
  *            a slice of it waits until that is written
  *   phase 1  refcounts are written
- *   fdatasync: refcounts, all data written before, new L2 tables (table.c)
+ *   fdatasync: refcounts, all data written before, new L2 tables (l2_alloc.c)
  *   phase 2  L2 slices, L1 entries, the size in the header are written
  *   fdatasync
  *   end      clusters that the set let go may be freed (frees.c)

@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 
 #include "block/named.h"
-#include "block/qcow2/chain.h"
+#include "block/qcow2/files.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/image.h"
@@ -123,9 +123,9 @@ static int read_extensions(struct qcow2 *q)
 			return qcow2_bad_field(q, "header extension length",
 					       head[1],
 					       "it reaches past the header");
-		name = head[0] == EXT_BACKING_FORMAT ? &q->backing_format :
-		       head[0] == EXT_DATA_FILE	     ? &q->data_path :
-						       NULL;
+		name = head[0] == EXT_BACKING_FORMAT ? &q->backing_format
+		       : head[0] == EXT_DATA_FILE    ? &q->data_path
+						     : NULL;
 		if (name && !*name && head[1])
 			ret = read_name(q, "header extension", at, head[1],
 					name);
@@ -214,10 +214,11 @@ static int open_data(struct qcow2 *q)
 		return 0;
 	q->data = NULL;
 	if (!name) {
-		log_warnx("%s: qcow2: it has an external data file "
-			  "(incompatible bit 2) but does not name it; set it with 'qemu-img "
-			  "amend -o data_file=NAME'",
-			  q->b->opt.path);
+		log_warnx(
+			"%s: qcow2: it has an external data file "
+			"(incompatible bit 2) but does not name it; set it with 'qemu-img "
+			"amend -o data_file=NAME'",
+			q->b->opt.path);
 		return -EINVAL;
 	}
 	if (check_name(q, "data file", name))

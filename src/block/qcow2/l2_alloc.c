@@ -15,17 +15,17 @@
 #include "block/qcow2/alloc.h"
 #include "block/qcow2/buffer.h"
 #include "block/qcow2/cache.h"
-#include "block/qcow2/fence.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/frees.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/image.h"
 #include "block/qcow2/job.h"
+#include "block/qcow2/l2_alloc.h"
 #include "block/qcow2/map.h"
-#include "block/qcow2/table.h"
+#include "block/qcow2/overlap.h"
 #include "block/qcow2/writeback.h"
 
-struct qcow2_table_maker {
+struct qcow2_l2_alloc {
 	struct qcow2_job job;
 	bool busy;
 	uint32_t index; /* in the L1 table */
@@ -42,7 +42,7 @@ static void link_table(struct qcow2_job *job);
 
 static void end(struct qcow2 *q, int error)
 {
-	struct qcow2_table_maker *m = q->table_maker;
+	struct qcow2_l2_alloc *m = q->l2_alloc;
 
 	qcow2_give_buffer(q, m->buffer);
 	m->buffer = NULL;
@@ -54,7 +54,7 @@ static void end(struct qcow2 *q, int error)
 
 static void copied(struct qcow2_job *job)
 {
-	struct qcow2_table_maker *m = job->q->table_maker;
+	struct qcow2_l2_alloc *m = job->q->l2_alloc;
 
 	m->pos += job->child.length;
 	make(job);
@@ -63,7 +63,7 @@ static void copied(struct qcow2_job *job)
 static void read_old(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_table_maker *m = q->table_maker;
+	struct qcow2_l2_alloc *m = q->l2_alloc;
 	uint64_t length = qcow2_min(q->geo.cluster_size - m->pos, QCOW2_BUFFER);
 	uint64_t i, e;
 
@@ -88,7 +88,7 @@ static void read_old(struct qcow2_job *job)
 static void make(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_table_maker *m = q->table_maker;
+	struct qcow2_l2_alloc *m = q->l2_alloc;
 	uint64_t left = q->geo.cluster_size - m->pos, got;
 	int ret = job->error;
 
@@ -126,7 +126,7 @@ static void make(struct qcow2_job *job)
 static void link_table(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_table_maker *m = q->table_maker;
+	struct qcow2_l2_alloc *m = q->l2_alloc;
 	int ret = job->error;
 
 	if (!ret)
@@ -138,7 +138,7 @@ static void link_table(struct qcow2_job *job)
 	if (!ret) {
 		q->l1[m->index] = htobe64(m->host | QCOW2_COPIED);
 		qcow2_l1_dirty(q, m->index);
-		qcow2_fence_add_l2(q, m->index);
+		qcow2_overlap_add_l2(q, m->index);
 		qcow2_cache_drop(q->l2, m->host, q->geo.cluster_size);
 		if (m->old)
 			qcow2_free_later(q, m->old, q->geo.cluster_size);
@@ -146,10 +146,10 @@ static void link_table(struct qcow2_job *job)
 	end(q, ret);
 }
 
-int qcow2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
-		    uint64_t *table)
+int qcow2_l2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
+		       uint64_t *table)
 {
-	struct qcow2_table_maker *m = q->table_maker;
+	struct qcow2_l2_alloc *m = q->l2_alloc;
 	bool alone;
 	int ret;
 
@@ -173,27 +173,27 @@ int qcow2_table_for(struct qcow2 *q, struct qcow2_job *job, uint64_t guest,
 	return QCOW2_WAIT;
 }
 
-int qcow2_tables_lock(struct qcow2 *q, struct qcow2_job *job)
+int qcow2_l2_tables_lock(struct qcow2 *q, struct qcow2_job *job)
 {
-	if (q->table_maker->busy)
-		return qcow2_wait(&q->table_maker->waiters, job);
-	q->table_maker->busy = true;
+	if (q->l2_alloc->busy)
+		return qcow2_wait(&q->l2_alloc->waiters, job);
+	q->l2_alloc->busy = true;
 	return 0;
 }
 
-void qcow2_tables_unlock(struct qcow2 *q)
+void qcow2_l2_tables_unlock(struct qcow2 *q)
 {
-	q->table_maker->busy = false;
-	qcow2_wake(&q->table_maker->waiters, 0);
+	q->l2_alloc->busy = false;
+	qcow2_wake(&q->l2_alloc->waiters, 0);
 }
 
-int qcow2_tables_init(struct qcow2 *q)
+int qcow2_l2_tables_init(struct qcow2 *q)
 {
-	q->table_maker = calloc(1, sizeof(*q->table_maker));
-	return q->table_maker ? 0 : -ENOMEM;
+	q->l2_alloc = calloc(1, sizeof(*q->l2_alloc));
+	return q->l2_alloc ? 0 : -ENOMEM;
 }
 
-void qcow2_tables_free(struct qcow2 *q)
+void qcow2_l2_tables_free(struct qcow2 *q)
 {
-	free(q->table_maker);
+	free(q->l2_alloc);
 }

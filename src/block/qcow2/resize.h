@@ -1,11 +1,11 @@
-/* A disk of another size; see grow.c. */
-#ifndef RAWFUSE_BLOCK_QCOW2_GROW_H
-#define RAWFUSE_BLOCK_QCOW2_GROW_H
+/* A disk of another size; see resize.c. */
+#ifndef RAWFUSE_BLOCK_QCOW2_RESIZE_H
+#define RAWFUSE_BLOCK_QCOW2_RESIZE_H
 
 #include "block/qcow2/discard.h"
 
-int qcow2_grow_init(struct qcow2 *q); /* -ENOMEM */
-void qcow2_grow_free(struct qcow2 *q);
+int qcow2_resize_init(struct qcow2 *q); /* -ENOMEM */
+void qcow2_resize_free(struct qcow2 *q);
 /* The disk shall reach to @end: 0, QCOW2_WAIT or -errno. */
 int qcow2_grow(struct qcow2 *q, struct qcow2_job *job, uint64_t end);
 
@@ -13,7 +13,7 @@ struct qcow2_truncate {
 	struct qcow2_job job;
 	const struct block_req *req; /* its length is the new size */
 	void (*done)(struct qcow2_truncate *t, int error);
-	/* grow.c's: */
+	/* resize.c's: */
 	uint64_t old_end, old_stored_end;
 	struct qcow2_zero zero;
 };

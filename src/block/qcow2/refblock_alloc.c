@@ -26,20 +26,20 @@
 
 #include "block/qcow2/buffer.h"
 #include "block/qcow2/cache.h"
-#include "block/qcow2/fence.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/frees.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/image.h"
 #include "block/qcow2/job.h"
-#include "block/qcow2/refcount.h"
+#include "block/qcow2/overlap.h"
+#include "block/qcow2/refblock_alloc.h"
 #include "block/qcow2/writeback.h"
 #include "loop/log.h"
 
 #define AHEAD (4u << 20) /* bytes of the file that a step describes */
 #define MAX_BLOCKS 32u
 
-struct qcow2_refcount_maker {
+struct qcow2_refblock_alloc {
 	struct qcow2_job job;
 	bool busy;
 	uint64_t block; /* first index in the table */
@@ -61,7 +61,7 @@ static void write_blocks(struct qcow2_job *job);
 
 static void end(struct qcow2 *q, int error)
 {
-	struct qcow2_refcount_maker *m = q->refcount_maker;
+	struct qcow2_refblock_alloc *m = q->refblock_alloc;
 
 	qcow2_give_buffer(q, m->buffer);
 	m->buffer = NULL;
@@ -70,7 +70,7 @@ static void end(struct qcow2 *q, int error)
 	m->busy = false;
 	if (error)
 		log_limited("%s: qcow2: making refcount blocks: %s",
-			  q->b->opt.path, strerror(-error));
+			    q->b->opt.path, strerror(-error));
 	if (!error && m->extra)
 		m->extra_host =
 			((m->block << q->geo.block_bits) + m->used - m->extra)
@@ -80,7 +80,7 @@ static void end(struct qcow2 *q, int error)
 
 static uint64_t block_host(const struct qcow2 *q, uint64_t k)
 {
-	const struct qcow2_refcount_maker *m = q->refcount_maker;
+	const struct qcow2_refblock_alloc *m = q->refblock_alloc;
 
 	return ((m->block << q->geo.block_bits) + k) << q->geo.cluster_bits;
 }
@@ -88,7 +88,7 @@ static uint64_t block_host(const struct qcow2 *q, uint64_t k)
 static void publish(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_refcount_maker *m = q->refcount_maker;
+	struct qcow2_refblock_alloc *m = q->refblock_alloc;
 	uint64_t k,
 		size = (uint64_t)m->table_clusters << (q->geo.cluster_bits - 3);
 
@@ -106,7 +106,7 @@ static void publish(struct qcow2_job *job)
 	}
 	for (k = 0; k < m->blocks; k++) {
 		q->reftable[m->block + k] = htobe64(block_host(q, k));
-		qcow2_fence_add_block(q, m->block + k);
+		qcow2_overlap_add_block(q, m->block + k);
 		qcow2_cache_drop(q->refcounts, block_host(q, k),
 				 q->geo.cluster_size);
 	}
@@ -127,7 +127,7 @@ static void pointed(struct qcow2_job *job)
 static void point(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_refcount_maker *m = q->refcount_maker;
+	struct qcow2_refblock_alloc *m = q->refblock_alloc;
 	uint64_t first = m->block & ~63ULL, k, entry;
 	uint64_t last = (m->block + m->blocks + 63) & ~63ULL;
 
@@ -168,7 +168,7 @@ static void sync_all(struct qcow2_job *job)
 static void written(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_refcount_maker *m = q->refcount_maker;
+	struct qcow2_refblock_alloc *m = q->refblock_alloc;
 
 	if (job->error) {
 		end(q, job->error);
@@ -181,7 +181,7 @@ static void written(struct qcow2_job *job)
 static void write_blocks(struct qcow2_job *job)
 {
 	struct qcow2 *q = job->q;
-	struct qcow2_refcount_maker *m = q->refcount_maker;
+	struct qcow2_refblock_alloc *m = q->refblock_alloc;
 	uint64_t size = m->blocks << q->geo.cluster_bits, first, i, n;
 
 	if (!m->buffer)
@@ -224,14 +224,14 @@ static uint64_t holes(const struct qcow2 *q, uint64_t block, uint64_t max)
 /* A new table, with room for more; its entries for the new blocks. */
 static int plan_table(struct qcow2 *q)
 {
-	struct qcow2_refcount_maker *m = q->refcount_maker;
+	struct qcow2_refblock_alloc *m = q->refblock_alloc;
 	uint64_t per_cluster = q->geo.cluster_size / 8, entries, bytes, k;
 
 	for (;; m->blocks++) {
 		entries = m->block + m->blocks;
 		entries += entries / 2 + 1;
-		m->table_clusters = (uint32_t)((entries + per_cluster - 1) /
-					       per_cluster);
+		m->table_clusters =
+			(uint32_t)((entries + per_cluster - 1) / per_cluster);
 		m->used = m->blocks + m->table_clusters + m->extra;
 		if (m->used < m->blocks << q->geo.block_bits)
 			break;
@@ -239,7 +239,7 @@ static int plan_table(struct qcow2 *q)
 	bytes = (uint64_t)m->table_clusters << q->geo.cluster_bits;
 	if (bytes > QCOW2_MAX_REFTABLE)
 		return -EFBIG;
-	if (qcow2_fence_room(q, q->l1_size, bytes / 8))
+	if (qcow2_overlap_room(q, q->l1_size, bytes / 8))
 		return -ENOMEM;
 	m->table = aligned_alloc(4096, qcow2_table_memory(bytes));
 	if (!m->table)
@@ -254,10 +254,11 @@ static int plan_table(struct qcow2 *q)
 
 static int plan(struct qcow2 *q, uint64_t block, uint64_t extra)
 {
-	struct qcow2_refcount_maker *m = q->refcount_maker;
+	struct qcow2_refblock_alloc *m = q->refblock_alloc;
 	uint64_t covers = 1ULL << (q->geo.block_bits + q->geo.cluster_bits);
 	uint64_t want = qcow2_min(covers < AHEAD ? AHEAD / covers : 1,
-				  MAX_BLOCKS), there;
+				  MAX_BLOCKS),
+		 there;
 	uint64_t max = qcow2_max_clusters(q), left;
 	int ret;
 
@@ -286,15 +287,15 @@ static int plan(struct qcow2 *q, uint64_t block, uint64_t extra)
 		ret = -ENOSPC;
 	/* Where a table lacks a block that it should have, there is something. */
 	if (!ret)
-		ret = qcow2_fence_check(q, block_host(q, 0),
-					m->used << q->geo.cluster_bits);
+		ret = qcow2_overlap_check(q, block_host(q, 0),
+					  m->used << q->geo.cluster_bits);
 	return ret;
 }
 
-int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
-		      uint64_t extra)
+int qcow2_refblocks_make(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
+			 uint64_t extra)
 {
-	struct qcow2_refcount_maker *m = q->refcount_maker;
+	struct qcow2_refblock_alloc *m = q->refblock_alloc;
 	int ret;
 
 	if (m->busy)
@@ -307,7 +308,7 @@ int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
 		free(m->table);
 		m->table = NULL;
 		log_limited("%s: qcow2: no place for refcount blocks: %s",
-				  q->b->opt.path, strerror(-ret));
+			    q->b->opt.path, strerror(-ret));
 		return ret;
 	}
 	qcow2_wait(&m->waiters, job);
@@ -319,11 +320,11 @@ int qcow2_make_blocks(struct qcow2 *q, struct qcow2_job *job, uint64_t block,
 	return QCOW2_WAIT;
 }
 
-uint64_t qcow2_take_extra(struct qcow2 *q)
+uint64_t qcow2_refblocks_take_extra(struct qcow2 *q)
 {
-	uint64_t host = q->refcount_maker->extra_host;
+	uint64_t host = q->refblock_alloc->extra_host;
 
-	q->refcount_maker->extra_host = 0;
+	q->refblock_alloc->extra_host = 0;
 	return host;
 }
 
@@ -334,13 +335,13 @@ uint64_t qcow2_max_clusters(const struct qcow2 *q)
 	return q->file->size >> q->geo.cluster_bits;
 }
 
-int qcow2_refcounts_init(struct qcow2 *q)
+int qcow2_refblocks_init(struct qcow2 *q)
 {
-	q->refcount_maker = calloc(1, sizeof(*q->refcount_maker));
-	return q->refcount_maker ? 0 : -ENOMEM;
+	q->refblock_alloc = calloc(1, sizeof(*q->refblock_alloc));
+	return q->refblock_alloc ? 0 : -ENOMEM;
 }
 
-void qcow2_refcounts_free(struct qcow2 *q)
+void qcow2_refblocks_free(struct qcow2 *q)
 {
-	free(q->refcount_maker);
+	free(q->refblock_alloc);
 }

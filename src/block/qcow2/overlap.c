@@ -1,6 +1,6 @@
 /*
- * The fence around the metadata of an image that is written: no guest data
- * may go where a table is, whatever a damaged L2 entry or refcount says.
+ * The overlap check of an image that is written: no guest data may go where
+ * metadata is, whatever a damaged L2 entry or refcount says.
  *
  * A hash table knows the L2 tables and refcount blocks by their places. A slot
  * says which entry of the L1 table or the refcount table to look at, and that
@@ -23,15 +23,15 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "block/qcow2/fence.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/image.h"
+#include "block/qcow2/overlap.h"
 #include "loop/log.h"
 
 #define MIN_SLOTS 64u
 
-struct qcow2_fence {
+struct qcow2_overlap {
 	uint32_t *slots;
 	uint64_t slots_n, used; /* a power of 2; how many are not empty */
 	uint64_t l1_most, reftable_most; /* entries that there is room for */
@@ -52,21 +52,21 @@ static uint64_t place_of(const struct qcow2 *q, uint32_t slot)
 
 static uint64_t first_slot(const struct qcow2 *q, uint64_t host)
 {
-	uint64_t n = ((host >> q->geo.cluster_bits) ^ q->fence->key[0]) *
+	uint64_t n = ((host >> q->geo.cluster_bits) ^ q->overlap->key[0]) *
 		     0x9e3779b97f4a7c15ULL;
 
-	n = (n ^ n >> 32) * (q->fence->key[1] | 1);
-	return (n ^ n >> 29) & (q->fence->slots_n - 1);
+	n = (n ^ n >> 32) * (q->overlap->key[1] | 1);
+	return (n ^ n >> 29) & (q->overlap->slots_n - 1);
 }
 
 /* What kind of table is at @host; NULL: none. */
 static const char *find_table(const struct qcow2 *q, uint64_t host)
 {
-	uint64_t mask = q->fence->slots_n - 1, at = first_slot(q, host);
+	uint64_t mask = q->overlap->slots_n - 1, at = first_slot(q, host);
 
-	for (; q->fence->slots[at]; at = (at + 1) & mask)
-		if (place_of(q, q->fence->slots[at]) == host)
-			return q->fence->slots[at] & BLOCK_BIT
+	for (; q->overlap->slots[at]; at = (at + 1) & mask)
+		if (place_of(q, q->overlap->slots[at]) == host)
+			return q->overlap->slots[at] & BLOCK_BIT
 				       ? "a refcount block"
 				       : "an L2 table";
 	return NULL;
@@ -74,21 +74,21 @@ static const char *find_table(const struct qcow2 *q, uint64_t host)
 
 static void put(struct qcow2 *q, uint32_t slot)
 {
-	uint64_t mask = q->fence->slots_n - 1;
+	uint64_t mask = q->overlap->slots_n - 1;
 	uint64_t at = first_slot(q, place_of(q, slot));
 
-	while (q->fence->slots[at] && q->fence->slots[at] != slot)
+	while (q->overlap->slots[at] && q->overlap->slots[at] != slot)
 		at = (at + 1) & mask;
-	q->fence->used += !q->fence->slots[at];
-	q->fence->slots[at] = slot;
+	q->overlap->used += !q->overlap->slots[at];
+	q->overlap->slots[at] = slot;
 }
 
 static void fill(struct qcow2 *q)
 {
 	uint64_t i;
 
-	memset(q->fence->slots, 0, q->fence->slots_n * sizeof(uint32_t));
-	q->fence->used = 0;
+	memset(q->overlap->slots, 0, q->overlap->slots_n * sizeof(uint32_t));
+	q->overlap->used = 0;
 	for (i = 0; i < q->reftable_size; i++)
 		if (q->reftable[i])
 			put(q, (uint32_t)(i + 1) | BLOCK_BIT);
@@ -97,20 +97,20 @@ static void fill(struct qcow2 *q)
 			put(q, (uint32_t)(i + 1));
 }
 
-/* One in four at least stays empty: qcow2_fence_room() has made enough. */
+/* One in four at least stays empty: qcow2_overlap_room() has made enough. */
 static void add(struct qcow2 *q, uint32_t slot)
 {
-	if (q->fence->used >= q->fence->slots_n / 4 * 3)
+	if (q->overlap->used >= q->overlap->slots_n / 4 * 3)
 		fill(q);
 	put(q, slot);
 }
 
-void qcow2_fence_add_l2(struct qcow2 *q, uint64_t l1_index)
+void qcow2_overlap_add_l2(struct qcow2 *q, uint64_t l1_index)
 {
 	add(q, (uint32_t)(l1_index + 1));
 }
 
-void qcow2_fence_add_block(struct qcow2 *q, uint64_t index)
+void qcow2_overlap_add_block(struct qcow2 *q, uint64_t index)
 {
 	add(q, (uint32_t)(index + 1) | BLOCK_BIT);
 }
@@ -124,30 +124,31 @@ static uint64_t slots_for(uint64_t entries)
 	return n;
 }
 
-uint64_t qcow2_fence_bytes(uint64_t entries)
+uint64_t qcow2_overlap_bytes(uint64_t entries)
 {
 	return slots_for(entries) * sizeof(uint32_t);
 }
 
-int qcow2_fence_room(struct qcow2 *q, uint64_t l1_size, uint64_t reftable_size)
+int qcow2_overlap_room(struct qcow2 *q, uint64_t l1_size,
+		       uint64_t reftable_size)
 {
 	uint32_t *slots;
 	uint64_t n;
 
 	/* Both may be about to grow at the same time. */
-	if (l1_size > q->fence->l1_most)
-		q->fence->l1_most = l1_size;
-	if (reftable_size > q->fence->reftable_most)
-		q->fence->reftable_most = reftable_size;
-	n = slots_for(q->fence->l1_most + q->fence->reftable_most);
-	if (n <= q->fence->slots_n)
+	if (l1_size > q->overlap->l1_most)
+		q->overlap->l1_most = l1_size;
+	if (reftable_size > q->overlap->reftable_most)
+		q->overlap->reftable_most = reftable_size;
+	n = slots_for(q->overlap->l1_most + q->overlap->reftable_most);
+	if (n <= q->overlap->slots_n)
 		return 0;
 	slots = calloc(n, sizeof(*slots));
 	if (!slots)
 		return -ENOMEM;
-	free(q->fence->slots);
-	q->fence->slots = slots;
-	q->fence->slots_n = n;
+	free(q->overlap->slots);
+	q->overlap->slots = slots;
+	q->overlap->slots_n = n;
 	fill(q);
 	return 0;
 }
@@ -156,13 +157,13 @@ static void draw_key(struct qcow2 *q)
 {
 	struct timespec now;
 
-	if (getrandom(q->fence->key, sizeof(q->fence->key), GRND_NONBLOCK) ==
-	    sizeof(q->fence->key))
+	if (getrandom(q->overlap->key, sizeof(q->overlap->key),
+		      GRND_NONBLOCK) == sizeof(q->overlap->key))
 		return;
 	/* Early at boot: better than what everybody knows. */
 	clock_gettime(CLOCK_REALTIME, &now);
-	q->fence->key[0] = (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15ULL;
-	q->fence->key[1] = (uint64_t)now.tv_sec ^ (uintptr_t)q;
+	q->overlap->key[0] = (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15ULL;
+	q->overlap->key[1] = (uint64_t)now.tv_sec ^ (uintptr_t)q;
 }
 
 static bool overlaps(uint64_t a, uint64_t a_length, uint64_t b,
@@ -203,7 +204,7 @@ static const char *find_fixed(const struct qcow2 *q, uint64_t host,
 	return NULL;
 }
 
-int qcow2_fence_check(struct qcow2 *q, uint64_t host, uint64_t length)
+int qcow2_overlap_check(struct qcow2 *q, uint64_t host, uint64_t length)
 {
 	uint64_t at = host - qcow2_in_cluster(q, host);
 	const char *what = find_fixed(q, host, length);
@@ -233,7 +234,7 @@ static int refuse(const struct qcow2 *q, const char *table, uint64_t i,
 
 /* Does each entry of a table name a place where a table may be? */
 static int check_all(struct qcow2 *q, const char *name, const uint64_t *table,
-		   uint64_t size, uint64_t mask)
+		     uint64_t size, uint64_t mask)
 {
 	const char *what;
 	uint64_t i, host;
@@ -352,7 +353,7 @@ static void sort_inactive(struct qcow2 *q)
 	q->inactive_count = n + 1;
 }
 
-int qcow2_fence_init(struct qcow2 *q)
+int qcow2_overlap_init(struct qcow2 *q)
 {
 	int ret;
 
@@ -373,20 +374,20 @@ int qcow2_fence_init(struct qcow2 *q)
 		ret = check_twice(q);
 	if (ret)
 		return ret;
-	q->fence = calloc(1, sizeof(*q->fence));
-	if (q->fence)
+	q->overlap = calloc(1, sizeof(*q->overlap));
+	if (q->overlap)
 		draw_key(q);
-	ret = q->fence ? qcow2_fence_room(q, q->l1_size, q->reftable_size)
-		       : -ENOMEM;
+	ret = q->overlap ? qcow2_overlap_room(q, q->l1_size, q->reftable_size)
+			 : -ENOMEM;
 	if (ret)
 		log_warnx("%s: open: out of memory", q->b->opt.path);
 	return ret;
 }
 
-void qcow2_fence_free(struct qcow2 *q)
+void qcow2_overlap_free(struct qcow2 *q)
 {
-	if (q->fence)
-		free(q->fence->slots);
-	free(q->fence);
-	q->fence = NULL;
+	if (q->overlap)
+		free(q->overlap->slots);
+	free(q->overlap);
+	q->overlap = NULL;
 }

@@ -4,7 +4,7 @@
  *
  * 1. The L1 table must reach there. A larger one is written to new clusters,
  *    made stable with their refcounts, and then the header points to it; the
- *    table maker's lock keeps L1 as it is meanwhile.
+ *    lock of the L2 tables keeps L1 as it is meanwhile.
  * 2. What is behind the end must read as zeros: the rest of the last cluster
  *    may hold anything, and a backing file may be longer than its overlay.
  *    This is stable before the header tells the new size; also where it was
@@ -26,15 +26,15 @@
 
 #include "block/qcow2/alloc.h"
 #include "block/qcow2/discard.h"
-#include "block/qcow2/fence.h"
 #include "block/qcow2/format.h"
 #include "block/qcow2/frees.h"
-#include "block/qcow2/grow.h"
 #include "block/qcow2/header.h"
 #include "block/qcow2/image.h"
 #include "block/qcow2/job.h"
-#include "block/qcow2/refcount.h"
-#include "block/qcow2/table.h"
+#include "block/qcow2/l2_alloc.h"
+#include "block/qcow2/overlap.h"
+#include "block/qcow2/refblock_alloc.h"
+#include "block/qcow2/resize.h"
 #include "block/qcow2/writeback.h"
 #include "loop/log.h"
 
@@ -46,7 +46,7 @@ struct qcow2_grower {
 	struct qcow2_job job;
 	struct qcow2_zero zero;
 	bool busy;
-	bool has_tables; /* holds the table maker's lock */
+	bool has_tables; /* holds the lock of the L2 tables */
 	struct qcow2_queue waiters;
 	uint64_t end; /* of the disk, wanted */
 	uint64_t *l1; /* the larger table */
@@ -77,7 +77,7 @@ static void end_grow(struct qcow2 *q, int error)
 	g->l1_host = 0;
 	if (g->has_tables) {
 		g->has_tables = false;
-		qcow2_tables_unlock(q);
+		qcow2_l2_tables_unlock(q);
 	}
 	if (!error)
 		q->end = g->end > q->end ? g->end : q->end;
@@ -105,7 +105,7 @@ static void l1_published(struct qcow2_job *job)
 	g->l1 = NULL;
 	g->l1_host = 0;
 	g->has_tables = false;
-	qcow2_tables_unlock(q);
+	qcow2_l2_tables_unlock(q);
 	job->step = grow_step;
 	grow_step(job);
 }
@@ -143,7 +143,7 @@ static void write_l1(struct qcow2_job *job)
 	uint64_t bytes = g->l1_clusters << q->geo.cluster_bits;
 
 	g->l1 = aligned_alloc(4096, qcow2_table_memory(bytes));
-	if (!g->l1 || qcow2_fence_room(q, g->l1_size, q->reftable_size)) {
+	if (!g->l1 || qcow2_overlap_room(q, g->l1_size, q->reftable_size)) {
 		end_grow(q, -ENOMEM);
 		return;
 	}
@@ -164,12 +164,12 @@ static void move_l1(struct qcow2_job *job)
 	if (!ret && !g->l1_host && g->l1_clusters == 1) {
 		ret = qcow2_alloc(q, job, 1, &g->l1_host, &got);
 	} else if (!ret && !g->l1_host) {
-		g->l1_host = qcow2_take_extra(q);
+		g->l1_host = qcow2_refblocks_take_extra(q);
 		if (!g->l1_host)
-			ret = qcow2_make_blocks(q, job, 0, g->l1_clusters);
+			ret = qcow2_refblocks_make(q, job, 0, g->l1_clusters);
 	}
 	if (!ret && !g->has_tables) {
-		ret = qcow2_tables_lock(q, job);
+		ret = qcow2_l2_tables_lock(q, job);
 		g->has_tables = !ret;
 		if (!ret)
 			ret = qcow2_writeback(q, job);
@@ -284,7 +284,7 @@ static void grow_step(struct qcow2_job *job)
 	need = qcow2_min(qcow2_round_up(need, entries), QCOW2_MAX_L1 / 8);
 	g->l1_clusters = (need + entries - 1) / entries;
 	g->l1_size = (uint32_t)need;
-	qcow2_take_extra(q);
+	qcow2_refblocks_take_extra(q);
 	job->step = move_l1;
 	move_l1(job);
 }
@@ -299,9 +299,9 @@ int qcow2_grow(struct qcow2 *q, struct qcow2_job *job, uint64_t end)
 		return -EIO;
 	if (q->geo.version < 3 && q->snapshots) {
 		log_limited("%s: qcow2: a version 2 image with snapshots keeps "
-			  "its size; 'qemu-img amend -o compat=1.1' makes it "
-			  "version 3",
-			  q->b->opt.path);
+			    "its size; 'qemu-img amend -o compat=1.1' makes it "
+			    "version 3",
+			    q->b->opt.path);
 		return -EOPNOTSUPP;
 	}
 	qcow2_wait(&g->waiters, job);
@@ -434,13 +434,13 @@ void qcow2_truncate(struct qcow2 *q, struct qcow2_truncate *t)
 	truncate_step(&t->job);
 }
 
-int qcow2_grow_init(struct qcow2 *q)
+int qcow2_resize_init(struct qcow2 *q)
 {
 	q->grower = calloc(1, sizeof(*q->grower));
 	return q->grower ? 0 : -ENOMEM;
 }
 
-void qcow2_grow_free(struct qcow2 *q)
+void qcow2_resize_free(struct qcow2 *q)
 {
 	free(q->grower);
 }

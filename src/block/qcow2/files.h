@@ -1,6 +1,6 @@
-/* The files of an image; see chain.c. */
-#ifndef RAWFUSE_BLOCK_QCOW2_CHAIN_H
-#define RAWFUSE_BLOCK_QCOW2_CHAIN_H
+/* The files of an image; see files.c. */
+#ifndef RAWFUSE_BLOCK_QCOW2_FILES_H
+#define RAWFUSE_BLOCK_QCOW2_FILES_H
 
 #include "block/block.h"
 
