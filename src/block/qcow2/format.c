@@ -95,15 +95,6 @@ static bool is_aligned(const struct qcow2_geometry *g, uint64_t at)
 	return !(at & (g->cluster_size - 1));
 }
 
-const char *qcow2_l1_wrong(const struct qcow2_geometry *g, uint64_t entry)
-{
-	if (entry & QCOW2_L1_RESERVED)
-		return "L1 entry with reserved bits for guest offset";
-	if (!is_aligned(g, entry & QCOW2_OFFSET))
-		return "L1 entry not aligned to a cluster, for guest offset";
-	return NULL;
-}
-
 static const char *data_file_wrong(const struct qcow2_geometry *g,
 				   const struct qcow2_l2e *e, uint64_t guest)
 {

@@ -7,6 +7,7 @@
 
 #include <endian.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define QCOW2_MAGIC 0x514649fbu
@@ -133,7 +134,16 @@ void qcow2_compressed_range(const struct qcow2_geometry *g, uint64_t desc,
  * What is wrong with an entry, for a message that goes on with the place that
  * it stands for; NULL: nothing. @guest: an offset in the L2 entry's cluster.
  */
-const char *qcow2_l1_wrong(const struct qcow2_geometry *g, uint64_t entry);
+static inline const char *qcow2_l1_wrong(const struct qcow2_geometry *g,
+					 uint64_t entry)
+{
+	if (entry & QCOW2_L1_RESERVED)
+		return "L1 entry with reserved bits for guest offset";
+	if (entry & QCOW2_OFFSET & (g->cluster_size - 1))
+		return "L1 entry not aligned to a cluster, for guest offset";
+	return NULL;
+}
+
 const char *qcow2_l2_wrong(const struct qcow2_geometry *g,
 			   const struct qcow2_l2e *e, uint64_t guest);
 const char *qcow2_reftable_wrong(const struct qcow2_geometry *g,

@@ -316,6 +316,8 @@ static void prepare_fill(struct qcow2_job *job)
 	last = w->cow.data_end - 1;
 	e = qcow2_l2_get(q, s, qcow2_slice_index(q, last));
 	w->cow.to = cut_fill(w, fill_to(w, &e));
+	qcow2_cow_init(q, &w->cow);
+	w->cow.done = filled;
 	w->cow.pos = w->pos;
 	w->cow.src = w->src;
 	w->cow.copy = w->copy;
@@ -441,8 +443,6 @@ static void write_step(struct qcow2_job *job)
 void qcow2_write_init(struct qcow2 *q, struct qcow2_write *w)
 {
 	qcow2_job_init(q, &w->job, NULL);
-	qcow2_cow_init(q, &w->cow);
-	w->cow.done = filled;
 	w->in_flight.age = 0;
 	w->steps = 0;
 	w->lock.waiters = (struct qcow2_queue){ NULL, NULL };
