@@ -256,22 +256,33 @@ void pidfile_end(int status, const char *why)
 	}
 }
 
+/* A pidfile that is not there is told from a mountpoint by its name alone. */
+static bool is_pidfile_name(const char *path)
+{
+	const char *name = strrchr(path, '/');
+	size_t n;
+
+	name = name ? name + 1 : path;
+	n = strlen(name);
+	return !strcmp(name, "pid") || (n > 4 && !strcmp(name + n - 4, ".pid"));
+}
+
 int pidfile_wait(const char *path)
 {
 	struct record r;
 	const char *why = record_no_place();
 	int fd = record_find(path), status;
 
-	if (fd == -ENOENT && why) {
-		/* It may be the name of either. */
-		log_info("%s: it is not there: if it was a pidfile, its export "
-			 "has ended well; if it was a mountpoint, that is not "
-			 "known: %s",
-			 path, why);
-		return EXIT_SUCCESS;
+	if (fd == -ENOENT && why && !is_pidfile_name(path)) {
+		log_warnx("%s: --wait: it is not there, and how an export there "
+			  "has ended is not known: %s; give a pidfile whose "
+			  "name ends in .pid",
+			  path, why);
+		return EXIT_FAILURE;
 	}
 	if (fd == -ENOENT) {
-		log_info("%s: no export, and none that has failed", path);
+		log_info("%s: no export: it has ended well, or was never there",
+			 path);
 		return EXIT_SUCCESS;
 	}
 	if (fd == -ENODATA) {

@@ -134,6 +134,25 @@ static int open_record(char *name)
 	return fd;
 }
 
+/* The directory that @path was in is gone, or has another name now. */
+static int find_former(const char *path)
+{
+	char *dir = *path == '/' ? strdup("") : getcwd(NULL, 0), *full = NULL;
+	int fd;
+
+	if (!dir || asprintf(&full, "%s%s%s", dir, *path == '/' ? "" : "/",
+			     path) < 0)
+		full = NULL;
+	free(dir);
+	if (!full)
+		return -ENOMEM;
+	fd = open_record(record_name(full, false));
+	if (fd < 0 && geteuid())
+		fd = open_record(name_in(ROOTS, full, false));
+	free(full);
+	return fd;
+}
+
 int record_find(const char *path)
 {
 	struct place p;
@@ -142,6 +161,8 @@ int record_find(const char *path)
 	bool is_file = false;
 	int fd = place_open(&p, path, &why);
 
+	if (fd == -ENOENT && *path)
+		return find_former(path);
 	if (fd)
 		return fd;
 	if (!p.mounted) {

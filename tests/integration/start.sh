@@ -167,6 +167,20 @@ waiting() {
 	rm -f "$file"
 }
 
+# The directory gets another name: the export is found by the former one.
+renamed() {
+	mkdir "$dir/a"
+	in_background "$image" "$dir/a/disk.raw"
+	mv "$dir/a" "$dir/b"
+	kill_it
+	wait_until "it is dead" is_gone "$daemon"
+	wait_alone 1 "process $daemon was killed" "$dir/a/disk.raw" env
+	(cd "$dir" && wait_alone 1 "process $daemon was killed" a/disk.raw env) || exit 1
+	wait_alone 0 'or was never there' "$dir/nowhere/disk.raw" env
+	wait_until "it is unmounted" umount "$dir/b/disk.raw" 2>"$dir/err"
+	rm -r "$dir/b" "$pidfile" /run/rawfuse/*"${dir##*/}!a!disk.raw"
+}
+
 # wait_alone STATUS PATTERN WHAT COMMAND...: nothing is mounted there.
 wait_alone() {
 	local want=$1 pattern=$2 what=$3 status
@@ -188,14 +202,16 @@ no_records() {
 	user+=(-u XDG_RUNTIME_DIR)
 	wait_alone 1 'cannot be found by this mountpoint: XDG_RUNTIME_DIR is not set' \
 		"$dir/theirs/disk.raw" "${user[@]}"
-	wait_alone 0 'if it was a pidfile.*XDG_RUNTIME_DIR is not set' \
+	wait_alone 1 'is not known: XDG_RUNTIME_DIR is not set' \
 		"$dir/theirs/gone" "${user[@]}"
+	wait_alone 0 'ended well, or was never there' "$dir/theirs/gone.pid" "${user[@]}"
 	wait_alone 1 'what XDG_RUNTIME_DIR names is not there' \
 		"$dir/theirs/disk.raw" "${user[@]}" XDG_RUNTIME_DIR="$dir/none"
-	wait_alone 0 'no export, and none that has failed' \
+	wait_alone 0 'no export: it has ended well, or was never there' \
 		"$dir/theirs/disk.raw" "${user[@]}" XDG_RUNTIME_DIR="$dir/theirs"
 	wait_alone 1 'there is no /run/rawfuse' "$image" "${no_run[@]}"
-	wait_alone 0 'if it was a pidfile' "$pidfile" "${no_run[@]}"
+	wait_alone 1 'is not known: there is no /run/rawfuse' "$dir/gone" "${no_run[@]}"
+	wait_alone 0 'ended well, or was never there' "$pidfile" "${no_run[@]}"
 	rm -r "$dir/theirs"
 }
 
@@ -269,6 +285,7 @@ run() {
 	files
 	ignored_signals
 	waiting
+	renamed
 	! has_loops || dying_disk
 	pidfile_of_another
 	pidfile_of_two
