@@ -27,6 +27,7 @@
 #include "loop/system.h"
 
 #define PAUSE 100 /* ms */
+#define END_MOST 1000 /* ms, about, that a child may take to end */
 #define NAME ASK_NAME
 
 struct reply {
@@ -157,6 +158,18 @@ static bool receive(int fd, struct reply *r, int64_t end)
 	return true;
 }
 
+/*
+ * Until the child has ended it has the file open, and an umount that follows
+ * would fail as busy. Closing the file is a request, too: it may take for ever.
+ */
+static void wait_end(pid_t pid)
+{
+	unsigned int i;
+
+	for (i = 0; i < END_MOST && !waitpid(pid, NULL, WNOHANG); i++)
+		poll(NULL, 0, 1);
+}
+
 int ask(union answer *a, const struct place *p, unsigned int minor)
 {
 	int64_t end = (int64_t)session_clock() + ASK_SECONDS * 1000000000ll;
@@ -183,6 +196,8 @@ int ask(union answer *a, const struct place *p, unsigned int minor)
 		ret = -ETIME;
 	close(fds[0]);
 	if (pid > 0) {
+		if (!ret)
+			wait_end(pid);
 		/* It may not be able to end: nobody waits for that. */
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, WNOHANG);

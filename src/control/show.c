@@ -155,6 +155,7 @@ void show_text(FILE *to, const char *path, enum show_state state,
 	fprintf(to, "%s: %s%s%s\n", text_escape(name, sizeof(name), path),
 		state == SHOW_HEALTHY	  ? "healthy"
 		: state == SHOW_UNHEALTHY ? "not healthy"
+		: state == SHOW_UNKNOWN	  ? "not known"
 					  : "no export",
 		*why ? ": " : "", why);
 	if (!a)
@@ -251,7 +252,8 @@ static void json_requests(FILE *to, const struct answer_fields *f)
 void show_json(FILE *to, const char *path, enum show_state state,
 	       const char *why, const union answer *a)
 {
-	static const char *const states[] = { "healthy", "unhealthy", "none" };
+	static const char *const states[] = { "healthy", "unhealthy", "none",
+					      "unknown" };
 
 	fprintf(to, "{\"state\":\"%s\"", states[state]);
 	json_text(to, "mountpoint", path);

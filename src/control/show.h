@@ -10,7 +10,12 @@
 #define SHOW_OLDEST 30
 #define SHOW_OLDEST_LONG 600
 
-enum show_state { SHOW_HEALTHY, SHOW_UNHEALTHY, SHOW_NONE };
+enum show_state {
+	SHOW_HEALTHY,
+	SHOW_UNHEALTHY,
+	SHOW_NONE,
+	SHOW_UNKNOWN, /* it could not be asked */
+};
 
 #define SHOW_WHY 512 /* bytes */
 

@@ -55,35 +55,51 @@ static void why_silent(char why[SHOW_WHY], const char *path, unsigned int minor)
 			 ASK_SECONDS, who, how_many);
 }
 
-static void why_not(char why[SHOW_WHY], int err, const char *path,
-		    unsigned int minor)
+/* The mount's owner, who may always ask. */
+static void why_denied(char why[SHOW_WHY], int err, unsigned int minor)
+{
+	char who[48] = "the user that has started it";
+	struct mountinfo_fuse f;
+
+	if (mountinfo_fuse(minor, &f)) {
+		snprintf(who, sizeof(who), "user %u, who has started it",
+			 (unsigned int)f.uid);
+		free(f.path);
+	}
+	snprintf(why, SHOW_WHY,
+		 "it may not be asked: %s; ask as %s, or as one that may read "
+		 "the file",
+		 strerror(-err), who);
+}
+
+/* Why there is no answer, and what that means. */
+static enum show_state why_not(char why[SHOW_WHY], int err, const char *path,
+			       unsigned int minor)
 {
 	switch (err) {
 	case -ETIME:
 		why_silent(why, path, minor);
-		break;
+		return SHOW_UNHEALTHY;
 	case -ENOTCONN:
 	case -ECONNABORTED:
 		snprintf(why, SHOW_WHY,
 			 "its process has ended or let go: unmount it, then "
 			 "start rawfuse again (--replace does both)");
-		break;
+		return SHOW_UNHEALTHY;
 	case -EACCES:
 	case -EPERM:
-		snprintf(why, SHOW_WHY,
-			 "it may not be asked: %s; ask as the user that has "
-			 "started it, or as one that may read the file",
-			 strerror(-err));
-		break;
+		why_denied(why, err, minor);
+		return SHOW_UNKNOWN;
 	case -ENOTTY:
 	case -EPROTO:
 		snprintf(why, SHOW_WHY,
 			 "it cannot be asked: it is another version of "
 			 "rawfuse, or not rawfuse");
-		break;
+		return SHOW_UNKNOWN;
 	default:
 		snprintf(why, SHOW_WHY, "it cannot be asked: %s",
 			 strerror(-err));
+		return SHOW_UNKNOWN;
 	}
 }
 
@@ -96,14 +112,15 @@ static int finish(bool json, const char *path, enum show_state state,
 		show_text(stdout, path, state, why, a);
 	if (fflush(stdout) && state == SHOW_HEALTHY)
 		return EXIT_FAILURE;
-	return state == SHOW_HEALTHY	 ? EXIT_SUCCESS
-	       : state == SHOW_UNHEALTHY ? EXIT_FAILURE
-					 : STATUS_NONE;
+	return state == SHOW_HEALTHY ? EXIT_SUCCESS
+	       : state == SHOW_NONE  ? STATUS_NONE
+				     : EXIT_FAILURE;
 }
 
 int status_run(const char *path, bool json)
 {
 	const char *reason = NULL;
+	enum show_state state;
 	struct mountinfo info;
 	char why[SHOW_WHY];
 	union answer a;
@@ -113,7 +130,7 @@ int status_run(const char *path, bool json)
 	if (ret && ret != -ENOENT && ret != -ENOTDIR && ret != -EISDIR) {
 		snprintf(why, sizeof(why), "the path cannot be followed: %s",
 			 reason ? reason : strerror(-ret));
-		return finish(json, path, SHOW_UNHEALTHY, why, NULL);
+		return finish(json, path, SHOW_UNKNOWN, why, NULL);
 	}
 	if (ret || !mountinfo_find(p.path, &info) || !info.is_rawfuse) {
 		if (!ret)
@@ -122,10 +139,9 @@ int status_run(const char *path, bool json)
 			      "rawfuse has mounted nothing there", NULL);
 	}
 	ret = ask(&a, &p, info.minor);
-	if (ret)
-		why_not(why, ret, p.path, info.minor);
-	ret = finish(json, path, ret ? SHOW_UNHEALTHY : show_judge(&a, why),
-		     why, ret ? NULL : &a);
+	state = ret ? why_not(why, ret, p.path, info.minor)
+		    : show_judge(&a, why);
+	ret = finish(json, path, state, why, ret ? NULL : &a);
 	place_close(&p);
 	return ret;
 }

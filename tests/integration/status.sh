@@ -109,6 +109,21 @@ qcow2() {
 	rm "$dir/disk.qcow2"
 }
 
+# Who has asked may unmount at once.
+not_busy() {
+	local i name left
+	mount_rawfuse "$image" "$file"
+	name="rawfuse?$(connection_of "$file")"
+	for ((i = 0; i < 30; i++)); do
+		asks 0 'healthy$'
+		left=$(grep -lsxF "$name" /proc/[0-9]*/comm)
+		[[ -z $left ]] || fail "round $i: $left is left"
+	done
+	asks 0 'healthy$'
+	succeed umount "$file"
+	wait_daemon 0
+}
+
 nothing_there() {
 	mkdir -p "$dir/d"
 	asks 3 'no export' "$dir/d"
@@ -126,7 +141,9 @@ nothing_there() {
 others() {
 	mount_rawfuse --allow-other=on "$image" "$file"
 	ASK=(setpriv --reuid $USER1 --regid $USER1 --clear-groups)
-	asks 1 'may not be asked: Permission denied; ask as'
+	asks 1 ': not known: it may not be asked: Permission denied; ask as user 0, who'
+	! have_tool jq || expect unknown jq -r .state \
+		<("${ASK[@]}" "$RAWFUSE" --status --json "$file")
 	succeed chmod 604 "$file"
 	asks 0 'healthy$'
 	ASK=(env)
@@ -266,6 +283,7 @@ each_transport well
 each_transport strange_name
 each_transport qcow2
 nothing_there
+each_transport not_busy
 each_transport others
 each_transport namespaces
 each_transport stopped
