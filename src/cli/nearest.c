@@ -87,6 +87,22 @@ void nearest_offer(struct nearest *n, const char *candidate, size_t len)
 	n->best[len] = 0;
 }
 
+void nearest_offer_same(struct nearest *n, const char *candidate, size_t len)
+{
+	size_t i, j = 0;
+
+	for (i = 0; i < n->len; i++) {
+		if (n->word[i] == '-' || n->word[i] == '_')
+			continue;
+		while (j < len && candidate[j] == '-')
+			j++;
+		if (j == len || candidate[j++] != n->word[i])
+			return;
+	}
+	if (j == len)
+		nearest_offer(n, candidate, len);
+}
+
 void nearest_offer_words(struct nearest *n, const char *words)
 {
 	size_t len;

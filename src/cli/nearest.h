@@ -20,6 +20,9 @@ void nearest_start(struct nearest *n, const char *word, size_t len);
 /* Offers one candidate of @len bytes; '_' and '-' are alike. */
 void nearest_offer(struct nearest *n, const char *candidate, size_t len);
 
+/* The same, but only if nothing but '_' and '-' is different. */
+void nearest_offer_same(struct nearest *n, const char *candidate, size_t len);
+
 /* Offers each of the words "a|b|c". */
 void nearest_offer_words(struct nearest *n, const char *words);
 

@@ -30,6 +30,25 @@ static const struct option_spec *by_name(const char *name)
 	return NULL;
 }
 
+/* The option @word, which may have '_' for '-', or NULL. */
+static const struct option_spec *by_word(const char *word)
+{
+	const char *a, *b;
+	size_t i;
+
+	for (i = 0; i < options_specs_n; i++) {
+		a = word;
+		b = options_specs[i].name;
+		while (*a && (*a == *b || (*a == '_' && *b == '-'))) {
+			a++;
+			b++;
+		}
+		if (!*a && !*b)
+			return &options_specs[i];
+	}
+	return NULL;
+}
+
 bool options_said(const struct options *o, const char *name)
 {
 	return o->said[by_name(name) - options_specs];
@@ -55,11 +74,11 @@ static int set_security(struct options *o, const char *word)
 	return EXIT_USAGE;
 }
 
-/* One word of an -o list, cut off and with '_' for '-' in its name. */
+/* One word of an -o list, cut off; its name may have '_' for '-'. */
 static int set_word(struct options *o, char *word)
 {
 	const struct option_spec *s;
-	char *value, *c;
+	char *value;
 
 	if (!strcmp(word, "ro") || !strcmp(word, "rw"))
 		return options_set(o, by_name("read-only"),
@@ -81,10 +100,7 @@ static int set_word(struct options *o, char *word)
 	value = strchr(word, '=');
 	if (value)
 		*value++ = 0;
-	for (c = word; *c; c++)
-		if (*c == '_')
-			*c = '-';
-	s = by_name(word);
+	s = by_word(word);
 	if (!s || s->kind == KIND_ACTION || s->kind == KIND_LIST)
 		return options_wrong_word(word);
 	if (value ? s->kind == KIND_FLAG : !may_be_alone(s)) {
@@ -296,7 +312,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	if (o->action == ACTION_STATUS && !strcmp(o->status, "--json") &&
 	    argc - optind == 1) {
 		o->json = true;
-		o->status = argv[optind];
+		o->status = argv[optind++];
 	}
 	if (o->json && o->action != ACTION_STATUS) {
 		log_warnx("--json: it is for --status only");
@@ -304,7 +320,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	}
 	if (o->action != ACTION_EXPORT && o->action != ACTION_FAKE &&
 	    o->action != ACTION_REMOUNT)
-		return 0;
+		return optind < argc ? options_wrong_surplus(argv[optind]) : 0;
 	if (o->fuse_socket && argc - optind == 2) {
 		log_warnx("--fuse-socket: MOUNTPOINT is what the socket's "
 			  "owner mounts; give IMAGE alone, not %s",

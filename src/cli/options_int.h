@@ -32,6 +32,8 @@ enum group {
 
 #define OPTION_COMMON 1u /* in the short --help, too */
 #define OPTION_OPTIONAL 2u /* --name alone is --name=FIRST-WORD-OF-ARG */
+#define OPTION_RISK 4u /* switches a protection off: never proposed for another */
+#define OPTION_HIGHEST 8u /* given as several words: the last of arg's is valid */
 
 struct option_spec {
 	const char *name;
@@ -59,14 +61,18 @@ int options_set(struct options *o, const struct option_spec *s,
 
 /* options_value.c: the index of @value among the words "a|b|c"; -1: none. */
 int options_choice(const char *words, const char *value);
+/* The same of @len bytes. */
+int options_word(const char *words, const char *value, size_t len);
 
 /*
  * options_wrong.c: each says what is wrong and returns EXIT_USAGE.
  * options_wrong(): @c, '?' or ':', is getopt's, of @arg.
  * options_wrong_word(): of an -o list. options_wrong_count(): @n is not 2.
+ * options_wrong_surplus(): @operand, and there should be no more than one.
  */
 int options_wrong(int c, const char *arg);
 int options_wrong_word(const char *word);
+int options_wrong_surplus(const char *operand);
 int options_wrong_count(int n, char **operands);
 
 #endif

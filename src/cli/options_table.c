@@ -31,7 +31,8 @@ const struct option_spec options_specs[] = {
 	{ "backing-format", 0, KIND_WORD, GROUP_IMAGE, 0, "raw|qcow2",
 	  AT(backing_format), 0, 0,
 	  "the format of backing files, where the image records none" },
-	{ "no-lock", 0, KIND_FLAG, GROUP_IMAGE, 0, NULL, AT(no_lock), 0, 0,
+	{ "no-lock", 0, KIND_FLAG, GROUP_IMAGE, OPTION_RISK, NULL, AT(no_lock),
+	  0, 0,
 	  "neither take nor honour the locks of QEMU's tools" },
 
 	/* Who may do what. */
@@ -102,8 +103,8 @@ const struct option_spec options_specs[] = {
 	  AT(foreground), 0, 0, "stay in the foreground" },
 	{ "pidfile", 0, KIND_STRING, GROUP_LIFE, COMMON, "FILE", AT(pidfile), 0,
 	  0, "write the process ID to FILE once the export is ready" },
-	{ "replace", 0, KIND_CHOICE, GROUP_LIFE, COMMON | OPTIONAL, "dead|live",
-	  AT(replace), 0, 0,
+	{ "replace", 0, KIND_CHOICE, GROUP_LIFE,
+	  COMMON | OPTIONAL | OPTION_HIGHEST, "dead|live", AT(replace), 0, 0,
 	  "detach what a killed rawfuse left at MOUNTPOINT; live: ask one that "
 	  "is alive to end, and wait for it" },
 	{ "wait", 0, KIND_ACTION, GROUP_LIFE, COMMON, "MOUNTPOINT|PIDFILE",

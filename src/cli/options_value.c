@@ -17,24 +17,39 @@ static int bad_word(const struct option_spec *s, const char *value,
 
 	nearest_start(&n, word, strcspn(word, ",+"));
 	nearest_offer_words(&n, words);
-	log_warnx("--%s: '%s' is not one of %s%s", s->name, value, words,
-		  nearest_hint(&n, ""));
+	if (s->kind == KIND_TRACE && n.len) /* the one word of a list */
+		log_warnx("--%s: '%.*s' is not one of %s%s", s->name,
+			  (int)n.len, word, words, nearest_hint(&n, ""));
+	else
+		log_warnx("--%s: '%s' is not one of %s%s", s->name, value,
+			  words, nearest_hint(&n, ""));
 	return EXIT_USAGE;
 }
 
 static int bad_number(const struct option_spec *s, const char *value)
 {
-	log_warnx("--%s: '%s' is not %s%s from %llu to %llu%s", s->name, value,
-		  s->kind == KIND_AUTO_SIZE ? "auto, off, or " : "",
-		  s->kind == KIND_NUMBER ? "a number" : "a size",
-		  (unsigned long long)s->least, (unsigned long long)s->most,
-		  s->kind == KIND_NUMBER ? "" : " bytes");
+	char least[SIZE_TEXT], most[SIZE_TEXT];
+
+	if (s->kind == KIND_NUMBER)
+		log_warnx("--%s: '%s' is not a number from %llu to %llu",
+			  s->name, value, (unsigned long long)s->least,
+			  (unsigned long long)s->most);
+	else
+		log_warnx("--%s: '%s' is not %sa size from %s to %s", s->name,
+			  value,
+			  s->kind == KIND_AUTO_SIZE ? "auto, off, or " : "",
+			  size_print(least, s->least),
+			  size_print(most, s->most));
 	return EXIT_USAGE;
 }
 
 int options_choice(const char *words, const char *value)
 {
-	size_t len = strlen(value);
+	return options_word(words, value, strlen(value));
+}
+
+int options_word(const char *words, const char *value, size_t len)
+{
 	int i;
 
 	for (i = 0; len; i++) {
@@ -83,7 +98,8 @@ static int set_choice(const struct option_spec *s, unsigned int *field,
 
 	if (choice < 0)
 		return bad_word(s, value, value, s->arg);
-	*field = (unsigned int)choice;
+	if (!(s->flags & OPTION_HIGHEST) || (unsigned int)choice > *field)
+		*field = (unsigned int)choice;
 	return 0;
 }
 
@@ -98,7 +114,8 @@ int options_set(struct options *o, const struct option_spec *s,
 
 	if (!value && s->kind == KIND_FLAG)
 		value = "yes";
-	if (*said && strcmp(*said, value ? value : "")) {
+	if (*said && !(s->flags & OPTION_HIGHEST) &&
+	    strcmp(*said, value ? value : "")) {
 		log_warnx("--%s: given as '%s' and as '%s'; give it once",
 			  s->name, *said, value ? value : "");
 		return EXIT_USAGE;

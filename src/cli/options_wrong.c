@@ -11,17 +11,36 @@
 
 #define SEE "; see rawfuse --help"
 
+static void offer(struct nearest *n, const struct option_spec *s)
+{
+	if (s->flags & OPTION_RISK)
+		nearest_offer_same(n, s->name, strlen(s->name));
+	else
+		nearest_offer(n, s->name, strlen(s->name));
+}
+
+/* As other programs call what is -f here. */
+static bool means_foreground(const char *name, size_t len)
+{
+	static const char names[] =
+		"no-fork|nofork|no-daemon|nodaemon|no-daemonize|no-detach|fg";
+
+	return options_word(names, name, len) >= 0;
+}
+
 static int wrong_long(const char *name)
 {
 	struct nearest n;
+	const char *how;
 	size_t i;
 
 	nearest_start(&n, name, strcspn(name, "="));
 	for (i = 0; i < options_specs_n; i++)
-		nearest_offer(&n, options_specs[i].name,
-			      strlen(options_specs[i].name));
-	log_warnx("--%.*s: not an option of rawfuse%s", (int)n.len, name,
-		  n.best[0] ? nearest_hint(&n, "--") : SEE "=all");
+		offer(&n, &options_specs[i]);
+	how = n.best[0] ? nearest_hint(&n, "--") : SEE "=all";
+	if (means_foreground(name, n.len))
+		how = "; did you mean '-f'?";
+	log_warnx("--%.*s: not an option of rawfuse%s", (int)n.len, name, how);
 	return EXIT_USAGE;
 }
 
@@ -53,14 +72,23 @@ int options_wrong_word(const char *word)
 	for (i = 0; i < options_specs_n; i++)
 		if (options_specs[i].kind != KIND_ACTION &&
 		    options_specs[i].kind != KIND_LIST)
-			nearest_offer(&n, options_specs[i].name,
-				      strlen(options_specs[i].name));
+			offer(&n, &options_specs[i]);
 	words_offer(&n);
 	for (c = n.best; *c; c++)
 		if (*c == '-')
 			*c = '_';
 	log_warnx("-o: '%s' is not an option of rawfuse%s", word,
 		  n.best[0] ? nearest_hint(&n, "") : SEE "=all");
+	return EXIT_USAGE;
+}
+
+int options_wrong_surplus(const char *operand)
+{
+	if (!strcmp(operand, "all"))
+		log_warnx("all: one argument too many; did you mean "
+			  "'--help=all'?");
+	else
+		log_warnx("%s: one argument too many" SEE, operand);
 	return EXIT_USAGE;
 }
 
