@@ -273,6 +273,12 @@ static bool take_descriptor(const struct options *o)
 
 	if (fd < 0 || daemon_own_file(fd))
 		return true;
+	if (fd >= 0 && !o->foreground && passed_by_command(fd)) {
+		log_warnx("%s: rawfuse-mount takes the mount away when this "
+			  "command returns; give -f",
+			  o->mountpoint);
+		return false;
+	}
 	log_warnx("%s: descriptor: %s", o->mountpoint,
 		  fd <= STDERR_FILENO ?
 			  "0, 1 and 2 are standard files; give another one" :

@@ -239,8 +239,10 @@ static int receive(struct mount *m, const struct mount_options *opt)
 
 	m->socket = connect_to(opt->socket);
 	if (m->socket < 0) {
-		log_warnx("%s: --fuse-socket: %s", opt->socket,
-			  strerror(-m->socket));
+		log_warnx("%s: --fuse-socket: %s%s", opt->socket,
+			  strerror(-m->socket),
+			  m->socket == -ECONNREFUSED || m->socket == -ENOENT ?
+				  "; is rawfuse-mount -s running?" : "");
 		return m->socket;
 	}
 	fd = fdpass_receive(m->socket, text, sizeof(text));
@@ -268,6 +270,15 @@ static int inherit(struct mount *m, const struct mount_options *opt)
 	ret = adopt(m, opt, fd, text);
 	free(text);
 	return ret;
+}
+
+bool passed_by_command(int fd)
+{
+	const char *says = getenv(PASSED_ENVIRONMENT);
+	unsigned int about;
+
+	return says && find_number(says, PASSED_FD, &about) &&
+	       (int)about == fd;
 }
 
 int passed_start(struct mount *m, const struct mount_options *opt)

@@ -32,6 +32,9 @@
 /* The N of "/dev/fd/N"; -1 if @path is something else. */
 int passed_number(const char *path);
 
+/* Has rawfuse-mount, which ends the mount with its command, passed @fd? */
+bool passed_by_command(int fd);
+
 /*
  * Takes over the descriptor that the mountpoint @opt->path names, or one that
  * the socket @opt->socket gives. 0 or -errno (logged).

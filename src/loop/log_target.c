@@ -456,7 +456,12 @@ int log_to(const char *name, enum log_format format)
 		return 0;
 	to.target = TO_STDERR;
 	to.both = false;
-	log_warnx("--log=%s: %s", name, strerror(-ret));
+	if (!strcmp(name, "journal") && ret != -EACCES)
+		log_warnx("--log=journal: there is no journal of systemd here "
+			  "(%s); give syslog, stderr or a file",
+			  strerror(-ret));
+	else
+		log_warnx("--log=%s: %s", name, strerror(-ret));
 	return ret;
 }
 

@@ -215,6 +215,15 @@ pidfiles() {
 
 # No room for it: nothing is left that looks like one.
 pidfile_on_full_disk() {
+logs() {
+	if [[ -e /run/systemd/journal/socket ]]; then
+		skip_part "no journal: there is one"
+	else
+		refuses 1 "--log=journal: there is no journal of systemd" --log=journal "$image" "$file"
+	fi
+	refuses 1 "--log=$dir/none/log: No such file" --log="$dir/none/log" "$image" "$file"
+}
+
 	mkdir "$dir/full"
 	succeed mount -t tmpfs -o size=4k none "$dir/full"
 	head -c 4096 /dev/zero >"$dir/full/all"
@@ -276,6 +285,7 @@ together
 pidfiles
 pidfile_on_full_disk
 little_memory
+logs
 late_failures
 helper
 finish

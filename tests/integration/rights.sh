@@ -144,7 +144,12 @@ wrong() {
 	exec {fd}<>/dev/fuse
 	refuses "descriptor: nothing is mounted with it" "$image" "/dev/fd/$fd"
 	exec {fd}>&-
-	refuses "fuse-socket: No such file" --fuse-socket="$dir/none" "$image"
+	refuses "fuse-socket: No such file or directory; is rawfuse-mount -s running" --fuse-socket="$dir/none" "$image"
+	# In the background, the command that rawfuse-mount runs would be over.
+	start_half "$file" "$RAWFUSE" "$image" /dev/fd/3
+	wait_half 1
+	grep -q "/dev/fd/3: rawfuse-mount takes the mount away .*; give -f" "$log" ||
+		fail "it said: $(<"$log")"
 	# Another process has served it.
 	start_half "$file" bash -c '
 		"$1" -f --pidfile="$2" "$3" /dev/fd/3 & wait_for=$!
