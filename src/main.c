@@ -22,6 +22,7 @@
 #include "cli/options.h"
 #include "cli/pidfile.h"
 #include "cli/probe.h"
+#include "cli/record.h"
 #include "cli/remount.h"
 #include "cli/replace.h"
 #include "cli/version.h"
@@ -132,6 +133,7 @@ static int serve(struct server *srv, struct block *b)
 	struct mount_options mo = {
 		.path = o->mountpoint,
 		.socket = o->fuse_socket,
+		.server = record_server,
 		.writeback = o->writeback_cache && !o->read_only,
 		.flags = o->mount_flags,
 		.others = o->allow_other,
@@ -271,14 +273,14 @@ static bool take_descriptor(const struct options *o)
 {
 	int fd = o->fuse_socket ? -1 : passed_number(o->mountpoint);
 
-	if (fd < 0 || daemon_own_file(fd))
-		return true;
 	if (fd >= 0 && !o->foreground && passed_by_command(fd)) {
 		log_warnx("%s: rawfuse-mount takes the mount away when this "
 			  "command returns; give -f",
 			  o->mountpoint);
 		return false;
 	}
+	if (fd < 0 || daemon_own_file(fd))
+		return true;
 	log_warnx("%s: descriptor: %s", o->mountpoint,
 		  fd <= STDERR_FILENO ?
 			  "0, 1 and 2 are standard files; give another one" :

@@ -28,6 +28,7 @@
 #include "cli/wrap.h"
 #include "fuse/abi.h"
 #include "fuse/init.h"
+#include "fuse/mount.h"
 #include "loop/uring.h"
 
 #define LEFT 23 /* where the values begin */
@@ -157,9 +158,9 @@ static void probe_passthrough(uint64_t flags)
 	if (!(flags & FUSE_PASSTHROUGH))
 		line("FUSE passthrough", "no",
 		     "Linux 6.9 with CONFIG_FUSE_PASSTHROUGH has it");
-	else if (!has_sys_admin())
+	else if (!has_sys_admin() || !machine_initial_userns())
 		line("FUSE passthrough", "not permitted",
-		     "it requires CAP_SYS_ADMIN");
+		     "it requires CAP_SYS_ADMIN in the initial user namespace");
 	else
 		line("FUSE passthrough", "yes",
 		     "--passthrough uses it: its I/O is not counted, O_DIRECT "
@@ -222,9 +223,18 @@ static const char *probe_fuse(const struct trial *t)
 	struct fuse_init_in init = { 0 };
 	const char *why, *command = NULL;
 	uint64_t flags;
-	bool known;
+	const char *wrong = mount_wrong_device();
+	bool known, unknown;
+	char text[160];
 
-	if (!access("/dev/fuse", R_OK | W_OK)) {
+	if (wrong) {
+		snprintf(text, sizeof(text),
+			 "%s; a container requires --device /dev/fuse; on a "
+			 "machine,",
+			 wrong);
+		line("/dev/fuse", "no", text);
+		as_root("rm /dev/fuse && mknod -m 666 /dev/fuse c 10 229");
+	} else if (!access("/dev/fuse", R_OK | W_OK)) {
 		line("/dev/fuse", "yes", NULL);
 	} else if (errno == ENOENT) {
 		line("/dev/fuse", strerror(errno),
@@ -239,12 +249,17 @@ static const char *probe_fuse(const struct trial *t)
 	known = probe_abi(t, &init);
 	flags = (uint64_t)init.flags2 << 32 | init.flags;
 	why = flags & FUSE_OVER_IO_URING ? NULL : init_why_no_uring(&command);
+	/* The kernel has not been asked, and nothing can be read. */
+	unknown = !known && !init_can_tell_uring();
+	if (unknown)
+		why = "it is not known, because /sys cannot be read";
 	line("FUSE over io_uring",
 	     flags & FUSE_OVER_IO_URING ? "yes"
+	     : unknown			? "unknown"
 	     : why			? "no"
 					: "enabled",
 	     why);
-	as_root(why ? command : NULL);
+	as_root(why && !unknown ? command : NULL);
 	if (known) {
 		probe_pools(flags);
 		probe_passthrough(flags);

@@ -183,3 +183,17 @@ out:
 	place_close(&p);
 	return fd;
 }
+
+long record_server(const char *path)
+{
+	int fd = record_find(path);
+	struct record r;
+	long pid = 0;
+
+	if (fd < 0)
+		return 0;
+	if (!record_parse(fd, &r) && !r.ended)
+		pid = r.pid;
+	close(fd);
+	return pid;
+}

@@ -38,4 +38,7 @@ const char *record_no_place(void);
  */
 int record_find(const char *path);
 
+/* The process that serves @path, if its record tells; else 0. */
+long record_server(const char *path);
+
 #endif

@@ -62,7 +62,7 @@ static void read_init(struct trial *t, int fd)
 static void try_it(struct trial *t)
 {
 	struct mount_options mo = { .source = "rawfuse-probe" };
-	char dir[64], point[80];
+	char dir[64], point[80], *cut;
 	struct mount m;
 
 	if (!make_dir(dir)) {
@@ -84,6 +84,10 @@ static void try_it(struct trial *t)
 
 		snprintf(t->why, sizeof(t->why), "%s",
 			 why ? why + 7 : log_last());
+		/* That is what runs now. */
+		cut = strstr(t->why, MOUNT_SEE_PROBE);
+		if (cut)
+			*cut = 0;
 	}
 	rmdir(dir);
 }

@@ -16,24 +16,9 @@
 #include "control/status.h"
 #include "fuse/mountinfo.h"
 
-/* The process that serves @path, if its record tells; else 0. */
-static long server_of(const char *path)
-{
-	int fd = record_find(path);
-	struct record r;
-	long pid = 0;
-
-	if (fd < 0)
-		return 0;
-	if (!record_parse(fd, &r) && !r.ended)
-		pid = r.pid;
-	close(fd);
-	return pid;
-}
-
 static void why_silent(char why[SHOW_WHY], const char *path, unsigned int minor)
 {
-	long pid = server_of(path), waiting = ask_waiting(minor);
+	long pid = record_server(path), waiting = ask_waiting(minor);
 	char state = ask_state(pid, NULL);
 	char who[64] = "", how_many[64] = "";
 

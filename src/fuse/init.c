@@ -48,6 +48,12 @@ static const struct {
 	{ FUSE_OVER_IO_URING, "over_io_uring", want_uring },
 };
 
+bool init_can_tell_uring(void)
+{
+	return !access("/sys/module/fuse", F_OK) ||
+	       !access("/sys/module/kernel", F_OK);
+}
+
 const char *init_why_no_uring(const char **command)
 {
 	int fd = open(ENABLE_URING, O_RDONLY | O_CLOEXEC);
@@ -55,6 +61,9 @@ const char *init_why_no_uring(const char **command)
 	ssize_t n;
 
 	*command = NULL;
+	if (fd < 0 && !init_can_tell_uring())
+		return "the kernel does not offer it, and the cause is not "
+		       "known (/sys cannot be read)";
 	if (fd < 0)
 		return "this kernel has no FUSE-over-io_uring (Linux 6.14 with "
 		       "CONFIG_FUSE_IO_URING has)";

@@ -12,4 +12,7 @@ void init_handle(struct fuse_request *req);
  */
 const char *init_why_no_uring(const char **command);
 
+/* Can it be read in /sys whether the kernel has FUSE over io_uring? */
+bool init_can_tell_uring(void);
+
 #endif

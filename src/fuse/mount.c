@@ -15,26 +15,60 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fuse/fdinfo.h"
 #include "fuse/helper.h"
 #include "fuse/mount.h"
 #include "fuse/mountinfo.h"
 #include "fuse/passed.h"
+#include "fuse/point.h"
 #include "fuse/unmount.h"
 #include "loop/log.h"
 #include "loop/system.h"
 
 #define FUSECTL_MAGIC 0x65735543
 
-static int refuse_second(const struct mount *m)
+const char *mount_wrong_device(void)
 {
-	log_warnx(
-		"%s: mount: a rawfuse mount is there already, or what one that "
-		"was killed has left; umount %s first, or give --replace",
-		m->path, m->path);
+	struct stat st;
+
+	if (stat("/dev/fuse", &st) ||
+	    (S_ISCHR(st.st_mode) && st.st_rdev == makedev(10, 229)))
+		return NULL;
+	return "it is not the FUSE device (a character device 10:229)";
+}
+
+/* Without touching the mount, which may hang. */
+static int refuse_second(const struct mount *m, const struct mount_options *opt)
+{
+	long pid = opt->server ? opt->server(m->path) : 0;
+	char who[48] = "";
+
+	switch (point_ask(&m->place)) {
+	case POINT_ALIVE:
+		if (!pid)
+			pid = fdinfo_server(point_connection(&m->place));
+		if (pid)
+			snprintf(who, sizeof(who), " (process %ld)", pid);
+		log_warnx("%s: mount: a rawfuse mount is there already%s; "
+			  "umount %s first, or give --replace=live, which ends "
+			  "that export",
+			  m->path, who, m->path);
+		break;
+	case POINT_DEAD:
+		log_warnx("%s: mount: what a killed rawfuse has left is there; "
+			  "umount %s first, or give --replace",
+			  m->path, m->path);
+		break;
+	case POINT_SILENT:
+		log_warnx("%s: mount: a rawfuse mount is there already, which "
+			  "does not answer; umount %s first (-l if it hangs)",
+			  m->path, m->path);
+	}
 	return -EBUSY;
 }
 
@@ -69,6 +103,22 @@ static int check_point(struct mount *m, const struct mount_options *opt, int fd)
 	return -EACCES;
 }
 
+/* Names the first directory on the way that is not there. */
+static void tell_missing(const char *path)
+{
+	char *dir = strdup(path), *slash = dir;
+
+	while (slash && (slash = strchr(slash + 1, '/'))) {
+		*slash = 0;
+		if (access(dir, F_OK) && errno == ENOENT)
+			break;
+		*slash = '/';
+	}
+	log_warnx("%s: mount: %s%s%s", path, slash ? dir : "",
+		  slash ? ": " : "", strerror(ENOENT));
+	free(dir);
+}
+
 /* Finds the place; 0 or -errno (logged). */
 static int find_place(struct mount *m, const struct mount_options *opt)
 {
@@ -83,7 +133,9 @@ static int find_place(struct mount *m, const struct mount_options *opt)
 	}
 	ret = place_open(&m->place, opt->path, &why);
 	m->path = m->place.path;
-	if (ret)
+	if (ret == -ENOENT && !why && *opt->path)
+		tell_missing(opt->path);
+	else if (ret)
 		log_warnx("%s%s%s: mount: %s", *opt->path ? "" : "'", opt->path,
 			  *opt->path ? "" : "'", why ? why : strerror(-ret));
 	return ret;
@@ -100,7 +152,7 @@ static int open_point(struct mount *m, const struct mount_options *opt)
 
 	/* First of all, without touching what may be a mount that hangs. */
 	if (m->place.mounted)
-		return refuse_second(m);
+		return refuse_second(m, opt);
 	fd = place_file(&m->place, O_PATH);
 	if (fd == -ENOENT && m->place.linked)
 		log_warnx("%s: mount: following the link: %s", opt->path,
@@ -186,8 +238,13 @@ static int try_mount(struct mount *m, const struct mount_options *opt,
 static int mount_directly(struct mount *m, const struct mount_options *opt,
 			  int point)
 {
+	const char *wrong = mount_wrong_device();
 	int ret;
 
+	if (wrong) {
+		log_warnx("/dev/fuse: %s" MOUNT_SEE_PROBE, wrong);
+		return -ENODEV;
+	}
 	m->fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (m->fd < 0) {
 		if (errno == EACCES || errno == EPERM)
@@ -225,7 +282,13 @@ static int mount_by_helper(struct mount *m, const struct mount_options *opt)
 	if (m->fd >= 0)
 		return 0;
 	if (*says)
-		log_warnx("%s: mount: by fusermount3: %s", m->path, says);
+		log_warnx("%s: mount: by fusermount3: %s%s", m->path, says,
+			  strstr(says, "/dev/fuse: Permission denied") ?
+				  MOUNT_SEE_PROBE : "");
+	else if (access("/dev/fuse", R_OK | W_OK))
+		log_warnx("%s: mount: not permitted: /dev/fuse: %s; and there "
+			  "is no fusermount3 of the package fuse3" MOUNT_SEE_PROBE,
+			  m->path, strerror(errno));
 	else
 		log_warnx(
 			"%s: mount: not permitted: it requires root "

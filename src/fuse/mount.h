@@ -21,6 +21,15 @@ enum mount_others { MOUNT_OTHERS_AUTO, MOUNT_OTHERS_ON, MOUNT_OTHERS_OFF };
 struct mount_options;
 char *mount_security(const struct mount_options *opt);
 
+/*
+ * What is wrong with /dev/fuse, if something else has that name: one clause. NULL
+ * if it is the device, or cannot be looked at.
+ */
+const char *mount_wrong_device(void);
+
+/* The end of a message about /dev/fuse. */
+#define MOUNT_SEE_PROBE "; rawfuse --probe shows what to do"
+
 struct mount_options {
 	const char *source; /* what mount(8) shows */
 	const char *path; /* of the mountpoint, as given */
@@ -28,6 +37,7 @@ struct mount_options {
 	uid_t uid;
 	gid_t gid;
 	const char *socket; /* which gives an opened /dev/fuse; or NULL */
+	long (*server)(const char *path); /* the process of an export there, or 0 */
 	bool writeback; /* the kernel will be asked to keep writes */
 	unsigned long flags; /* MS_*, of mount(2) */
 	enum mount_others others;

@@ -83,7 +83,7 @@ mountpoints() {
 	mkdir "$dir/d"
 	refuses 1 "$dir/d: .*directory" "$image" "$dir/d"
 	refuses 1 "$dir/d/?: .*directory" "$image" "$dir/d/"
-	refuses 1 "none/f'?: .*No such file" "$image" "$dir/none/f"
+	refuses 1 "none/a/f: mount: $dir/none: No such file" "$image" "$dir/none/a/f"
 	refuses 1 "disk.img/f'?: .*Not a directory" "$image" "$image/f"
 	mkfifo "$dir/fifo"
 	refuses 1 "$dir/fifo: " "$image" "$dir/fifo"
@@ -101,7 +101,8 @@ mounted_already() {
 	local said
 	"$RAWFUSE" "$dir/other.img" "$file" >"$dir/out" 2>"$dir/err" && fail "mounted twice"
 	said=$(<"$dir/err")
-	[[ $said =~ disk.raw:.*already && $said != *$'\n'* ]] || fail "said '$said'"
+	[[ $said =~ disk.raw:.*already\ \(process\ $daemon\)\;\ umount\ .*--replace=live && $said != *$'\n'* ]] ||
+		fail "said '$said'"
 	expect "$file" our_mounts
 	succeed cmp "$image" "$file"
 	# A mount whose daemon was killed, too.
@@ -109,7 +110,8 @@ mounted_already() {
 	wait_until "it is dead" is_gone "$daemon"
 	"$RAWFUSE" "$dir/other.img" "$file" 2>"$dir/err" && fail "mounted on a dead mount"
 	said=$(<"$dir/err")
-	[[ $said =~ disk.raw && $said != *$'\n'* ]] || fail "said '$said'"
+	[[ $said =~ disk.raw:.*a\ killed\ rawfuse\ has\ left.*--replace$ && $said != *$'\n'* ]] ||
+		fail "said '$said'"
 	succeed umount "$file"
 	rm -f "$file" "$dir/other.img" "$dir/pid" "$dir/log"
 	log=
@@ -213,8 +215,6 @@ pidfiles() {
 	log=
 }
 
-# No room for it: nothing is left that looks like one.
-pidfile_on_full_disk() {
 logs() {
 	if [[ -e /run/systemd/journal/socket ]]; then
 		skip_part "no journal: there is one"
@@ -224,6 +224,8 @@ logs() {
 	refuses 1 "--log=$dir/none/log: No such file" --log="$dir/none/log" "$image" "$file"
 }
 
+# No room for it: nothing is left that looks like one.
+pidfile_on_full_disk() {
 	mkdir "$dir/full"
 	succeed mount -t tmpfs -o size=4k none "$dir/full"
 	head -c 4096 /dev/zero >"$dir/full/all"
@@ -283,9 +285,9 @@ arguments
 each_transport mounted_already
 together
 pidfiles
+logs
 pidfile_on_full_disk
 little_memory
-logs
 late_failures
 helper
 finish

@@ -53,6 +53,54 @@ as_root() {
 	transport_is "$helpers/deny" EPERM io_uring_register
 }
 
+# In the caller's mount namespace of its own: with something else at /dev/fuse,
+# and without /sys.
+apart() { unshare -m bash -c "$1"' && exec "${@:1}"' - "${@:2}"; }
+
+something_else() {
+	: >"$dir/plain"
+	mkdir "$dir/dir"
+	probe 1 apart "mount --bind '$dir/plain' /dev/fuse"
+	says '^/dev/fuse +no$'
+	says 'it is not the FUSE device'
+	says '^    rm /dev/fuse && mknod -m 666 /dev/fuse c 10 229$'
+	says '^transport +none'
+	make_image disk.img 1M
+	apart "mount --bind '$dir/plain' /dev/fuse" "$RAWFUSE" "$dir/disk.img" "$dir/disk.raw" \
+		2>"$dir/err" && fail "it mounted"
+	expect "rawfuse: /dev/fuse: it is not the FUSE device (a character device 10:229); rawfuse --probe shows what to do" \
+		cat "$dir/err"
+	# The kernel is asked all the same.
+	probe 0 apart "mount --bind '$dir/dir' /sys"
+	! grep -q 'this kernel has no FUSE' "$dir/out" || fail "--probe said: $(<"$dir/out")"
+	uring_enabled || says 'the cause is not known'
+	# The mount fails and so nothing is known.
+	probe 1 apart "mount --bind '$dir/dir' /sys && mount --bind '$dir/plain' /dev/fuse"
+	says '^FUSE over io_uring +unknown$'
+	says 'not known, because /sys cannot be read'
+	rm -r "$dir/plain" "$dir/dir"
+}
+
+# What a user may not open is named, and where to read on.
+closed() {
+	succeed mknod -m 600 "$dir/fuse" c 10 229
+	make_image disk.img 1M
+	chmod 644 "$dir/disk.img"
+	apart "mount --bind '$dir/fuse' /dev/fuse" \
+		setpriv --reuid $USER1 --regid $USER1 --clear-groups \
+		"$RAWFUSE" -r "$dir/disk.img" "$dir/r/disk.raw" 2>"$dir/err" && fail "it mounted"
+	grep -q '/dev/fuse: Permission denied.*; rawfuse --probe shows what to do$' "$dir/err" ||
+		fail "it said: $(<"$dir/err")"
+	rm "$dir/fuse"
+}
+
+in_userns() {
+	unshare -Urm true 2>"$dir/err" ||
+		{ skip_part "a user namespace: $(<"$dir/err")"; return; }
+	probe 0 unshare -Urm
+	! grep -q '^FUSE passthrough  *yes' "$dir/out" || fail "--probe said: $(<"$dir/out")"
+}
+
 as_user() {
 	local mode
 	mkdir "$dir/empty" "$dir/fake"
@@ -85,5 +133,8 @@ require_tool setpriv
 mkdir -m 1777 "$dir/r"
 chmod 755 "$dir"
 as_root
+something_else
+closed
+in_userns
 as_user
 finish
