@@ -196,6 +196,12 @@ static int parse_own(struct options *o, int argc, char **argv)
 			if (c == (int)(256 + i) ||
 			    (options_specs[i].letter && c == options_specs[i].letter))
 				break;
+		/* getopt takes "--no" for it, too. */
+		if (options_specs[i].flags & OPTION_RISK &&
+		    strcmp(argv[optind - 1] + 2, options_specs[i].name)) {
+			optopt = 0;
+			return options_wrong('?', argv[optind - 1]);
+		}
 		ret = one_option(o, &options_specs[i], optarg);
 		if (ret)
 			return ret;

@@ -199,6 +199,14 @@ pidfiles() {
 	refuses 1 "victim: pidfile: something else" --pidfile="$dir/victim" "$image" "$file"
 	expect "12 apples" cat "$dir/victim"
 	refuses 1 "$dir: pidfile: something else" --pidfile="$dir" "$image" "$file"
+	# One that is empty, as mktemp makes it, is taken.
+	: >"$dir/victim"
+	"$RAWFUSE" --pidfile="$dir/victim" "$image" "$file" {machine_lock}<&- ||
+		fail "an empty pidfile was refused"
+	[[ -s $dir/victim ]] || fail "the pidfile is empty"
+	succeed umount "$file"
+	wait_until "no process is left" no_processes
+	[[ ! -e $dir/victim ]] || fail "the pidfile is left"
 	# The mountpoint, which only this process could open.
 	refuses 1 "disk.raw: pidfile: .*busy" --pidfile="$file" "$image" "$file"
 	: >"$file"

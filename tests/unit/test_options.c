@@ -323,6 +323,8 @@ static const struct {
 	{ "rawfuse --buffer-pool=3 i m", "auto, off, or a size from 4k to" },
 	/* Never what switches a protection off; and other programs' words. */
 	{ "rawfuse --no-log i m", "see rawfuse --help=all" },
+	{ "rawfuse --no i m", "--no: not an option" },
+	{ "rawfuse --no-loc i m", "--no-loc: not an option" },
 	{ "rawfuse --no-lokc i m", "see rawfuse --help=all" },
 	{ "rawfuse --no-fork i m", "did you mean '-f'?" },
 	{ "rawfuse --no-daemon i m", "did you mean '-f'?" },
