@@ -184,7 +184,7 @@ static void detach_dead(const struct half *h)
 
 	if (place_open(&p, h->opt.path, &why))
 		return;
-	if (p.mounted) {
+	if (p.mounted && !(p.strange && h->has_user)) {
 		uint64_t id = unmount_id(p.dir, p.name);
 
 		if (point_ask(&p) == POINT_DEAD &&

@@ -138,6 +138,15 @@ static int find_place(struct mount *m, const struct mount_options *opt)
 	else if (ret)
 		log_warnx("%s%s%s: mount: %s", *opt->path ? "" : "'", opt->path,
 			  *opt->path ? "" : "'", why ? why : strerror(-ret));
+	/* Else that user would choose the place, at any time. */
+	if (!ret && opt->has_owner && m->place.strange) {
+		log_warnx("%s: mount: for another user no links are followed "
+			  "but ours and root's",
+			  opt->path);
+		place_close(&m->place);
+		m->path = NULL;
+		return -EACCES;
+	}
 	return ret;
 }
 

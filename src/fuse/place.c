@@ -33,6 +33,7 @@
 struct walk {
 	int dir;
 	unsigned int links;
+	bool strange;
 	const char *why;
 	char rest[2 * PATH_MAX];
 };
@@ -73,6 +74,7 @@ static int follow(struct walk *w, int fd, const char *target)
 			 "write to is not followed";
 		return -EACCES;
 	}
+	w->strange = w->strange || (st.st_uid && st.st_uid != geteuid());
 	if (strlen(w->rest) >= sizeof(rest))
 		return -ENAMETOOLONG;
 	strcpy(rest, w->rest);
@@ -186,6 +188,7 @@ int place_open(struct place *p, const char *path, const char **why)
 	}
 	*why = w.why;
 	p->dir = w.dir;
+	p->strange = w.strange;
 	if (ret)
 		place_close(p);
 	return ret;

@@ -10,6 +10,7 @@ struct place {
 	char *path; /* absolute, free of links when it was opened */
 	const char *name; /* the last part of it */
 	bool linked; /* the last part as given was a link */
+	bool strange; /* a link on the way is neither ours nor root's */
 	bool mounted; /* a rawfuse mount is there; it was not touched */
 };
 

@@ -187,6 +187,18 @@ mounter_wrong() {
 	says 1 "is a directory" "$dir" true
 	says 127 "exec: No such file" "$file" /no/such/command
 	says 1 "socket: No such file" -u $USER1:$USER1 -s "$dir/none/socket" "$file"
+	# A client must not choose the place by a link in a directory of its own.
+	mkdir "$dir/client's"
+	echo root >"$dir/victim"
+	chown $USER1 "$dir/client's"
+	succeed as $USER1 ln -s "$dir/victim" "$dir/client's/disk.raw"
+	succeed as $USER1 ln -s "$dir" "$dir/client's/way"
+	says 1 "no links are followed but ours" -u $USER1:$USER1 "$dir/client's/disk.raw" true
+	says 1 "no links are followed but ours" -u $USER1:$USER1 "$dir/client's/way/disk.raw" true
+	ln -s "$file" "$dir/our-link"
+	: >"$file"
+	says 0 "" -u $USER1:$USER1 "$dir/our-link" true
+	rm -r "$dir/client's" "$dir/our-link" "$dir/victim" "$file"
 	no_mountpoint || fail "the mountpoint is left"
 	# A killed one leaves a dead mount, which -R takes away.
 	start_export --
