@@ -207,6 +207,9 @@ static int export_image(struct server *srv)
 		notify_stopping(srv->notify);
 		notify_status(srv->notify, "writing back what is left");
 		lost = block_close(b);
+		/* A mount that could not be aborted goes on asking. */
+		if (srv->session)
+			srv->session->closed = true;
 		if (lost)
 			status = EXIT_FAILURE;
 		control_end(&srv->control, !lost);

@@ -512,6 +512,8 @@ void ops_handle(struct fuse_request *req)
 		  req->in_len, req->payload_len);
 	if (op->handle == handle_drop) {
 		handle_drop(req);
+	} else if (s->closed) {
+		ops_answer(req, -ENOTCONN, 0);
 	} else if (!op->handle) {
 		ops_answer(req, -ENOSYS, 0);
 	} else if (req->in_len < op->in_size) {

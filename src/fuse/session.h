@@ -91,6 +91,7 @@ struct session {
 	bool zero_copy; /* and their data need not be copied */
 	bool ready; /* the file can be used */
 	bool ended; /* the kernel has let go of us */
+	bool closed; /* the image is: @block is gone */
 	bool failed; /* it ended by an error of ours */
 	bool lost; /* what the kernel had taken may not be in the image */
 	bool reported; /* on_end was called */

@@ -125,6 +125,28 @@ signalled() {
 	[[ $(dd_held) == 4096 ]] && fail "the open file still answers"
 	exec {held}>&-
 	no_mounts || fail "a mount is left"
+	asked_on
+}
+# Requests go on while the image is closed: they must not reach it any more.
+# AddressSanitizer sees it best.
+asked_on() {
+	local i n pid asking
+	for i in {1..10}; do
+		start_export -o allow_other -- --grace=0
+		asking=()
+		for n in {1..4}; do
+			while dd if="$file" of=/dev/null iflag=direct bs=4096 status=none; do :; done \
+				2>/dev/null {machine_lock}<&- &
+			asking+=($!)
+		done
+		sleep 0.1
+		kill "$daemon"
+		wait "$half"
+		! grep -q Sanitizer "$log" || fail "it said: $(<"$log")"
+		for pid in "${asking[@]}"; do wait "$pid"; done
+		no_mountpoint || fail "the mountpoint is left"
+		no_mounts || fail "a mount is left"
+	done
 }
 dd_held() { dd if="/proc/self/fd/$held" of=/dev/null iflag=direct bs=4096 count=1 2>&1 | awk '/bytes/ { print $1 }'; }
 
