@@ -35,6 +35,7 @@
 #include "loop/cpu.h"
 #include "loop/log.h"
 #include "loop/progress.h"
+#include "loop/system.h"
 
 #define SQES_MOST 1024u
 /* Thousandths of a CPU; the client may be in the same control group. */
@@ -291,6 +292,35 @@ static bool take_descriptor(const struct options *o)
 	return false;
 }
 
+/* Without asking a server, which may hang. */
+static bool is_same(const char *one, const char *two)
+{
+	struct statx a, b;
+
+	if (!one || !two)
+		return false;
+	return !strcmp(one, two) ||
+	       (!statx(AT_FDCWD, one, AT_STATX_DONT_SYNC, STATX_INO, &a) &&
+		!statx(AT_FDCWD, two, AT_STATX_DONT_SYNC, STATX_INO, &b) &&
+		a.stx_ino == b.stx_ino &&
+		a.stx_dev_major == b.stx_dev_major &&
+		a.stx_dev_minor == b.stx_dev_minor);
+}
+
+/*
+ * What is written must not hit the disk; nor be opened by ourselves, at SIGHUP,
+ * through the mount.
+ */
+static bool is_disk(const struct options *o, const char *name, const char *file)
+{
+	if (!is_same(file, o->image) && !is_same(file, o->mountpoint))
+		return false;
+	log_warnx("%s: %s: it is the image or the mountpoint; give another "
+		  "name",
+		  file, name);
+	return true;
+}
+
 /* Work that moves on may take longer than a manager would wait. */
 static void tell_progress(void *arg, const char *text, bool moved)
 {
@@ -334,6 +364,8 @@ static int run(struct options *o)
 		break;
 	}
 	log_traces = o->traces;
+	if (is_disk(o, "--log", o->log) || is_disk(o, "--stats", o->stats))
+		return EXIT_FAILURE;
 	if (log_to(o->log, o->log_format))
 		return EXIT_FAILURE;
 	if (o->as_helper && o->nofail && access(o->image, F_OK) &&

@@ -126,6 +126,13 @@ refused() { # TEXT FILE
 	[[ ! -e $file ]] || fail "the mountpoint is left"
 }
 
+# Nor in the image, which may be empty, or through the mount.
+refused_disk() { # OPTION
+	"$RAWFUSE" -f "$1" "$image" "$file" 2>"$dir/said" && fail "$1 works"
+	grep -q "it is the image or the mountpoint" "$dir/said" || fail "$1: $(<"$dir/said")"
+	[[ ! -e $file ]] || fail "the mountpoint is left"
+}
+
 not_in_place_of() {
 	cp "$image" "$dir/precious"
 	refused "something else has that name" "$dir/precious"
@@ -133,8 +140,12 @@ not_in_place_of() {
 	mkdir "$dir/d"
 	refused "" "$dir/d"
 	refused "No such file or directory" "$dir/nowhere/x.prom"
+	: >"$dir/empty.img"
+	image=$dir/empty.img refused_disk --stats="$dir/empty.img"
+	image=$dir/empty.img refused_disk --log="$dir/empty.img"
+	refused_disk --log="$file"
 	rmdir "$dir/d"
-	rm "$dir/precious"
+	rm "$dir/precious" "$dir/empty.img"
 }
 
 each_transport right
