@@ -14,6 +14,13 @@
 # rawfuse that start_rawfuse starts; RAWFUSE_RUN, a command that it is run by;
 # RAWFUSE_EXPECT, a pattern that its report must have.
 
+# A shell's job in the background ignores SIGINT, what nohup(1) starts SIGHUP,
+# and so would all that a test starts.
+if [[ -z ${SIGNALS_ARE_DEFAULT:-} ]] && env --default-signal true 2>/dev/null; then
+	SIGNALS_ARE_DEFAULT=1 exec env --default-signal bash "$0" "$@"
+fi
+unset SIGNALS_ARE_DEFAULT
+
 set -u
 shopt -s nullglob
 umask 022
