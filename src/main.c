@@ -156,9 +156,11 @@ static int serve(struct server *srv, struct block *b)
 	mo.image_ino = st.st_ino;
 	if (control_init(&srv->control, o->image, o->stats))
 		return EXIT_FAILURE;
-	life_hold_signals(true);
+	/* It may take long to be given a mount; until then there is none. */
+	life_hold_signals(!o->fuse_socket);
 	if (start_mount(srv, &mo))
 		return EXIT_FAILURE;
+	life_hold_signals(true);
 	cfg = session_config(o, &srv->mount);
 	srv->session = session_new(&srv->loop, b, &cfg, srv->mount.fd);
 	if (srv->session && !control_start(&srv->control, srv->session,

@@ -228,13 +228,15 @@ void notify_reloading(struct notify *n)
 	snprintf(text, sizeof(text),
 		 "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
 		 (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+	n->reloading = true;
 	say(n, text);
 }
 
 void notify_reloaded(struct notify *n)
 {
-	if (n->ready)
+	if (n->ready && n->reloading)
 		say(n, "READY=1");
+	n->reloading = false;
 }
 
 void notify_stopping(struct notify *n)

@@ -14,6 +14,7 @@ struct notify {
 	int fd; /* the socket, connected; -1: nobody is told */
 	bool set; /* NOTIFY_SOCKET was there, good or bad */
 	bool ready, stopping; /* was said */
+	bool reloading; /* and READY is due */
 	uint64_t watchdog; /* microseconds between signs of life; 0: none */
 	/* Messages that the socket had no room for, each with its NUL. */
 	char queue[NOTIFY_QUEUE];

@@ -151,6 +151,7 @@ START_TEST(full_socket)
 	notify_status(&n, "two");
 	notify_alive(&n);
 	notify_reloading(&n); /* not while something waits */
+	notify_reloaded(&n);
 	notify_stopping(&n);
 	ck_assert_uint_gt(lefts, 0);
 	ck_assert(notify_flush(&n));
