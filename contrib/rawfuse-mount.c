@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #include "cli/words.h"
+#include "fuse/fdinfo.h"
 #include "fuse/fdpass.h"
 #include "fuse/mount.h"
 #include "fuse/passed.h"
@@ -44,6 +45,7 @@
 
 #define STATUS_USAGE 2
 #define STATUS_NOT_RUN 127
+#define ROUNDS 16u /* mounts that lie one over the other */
 #define THE_FD 3 /* of the command */
 #define TEXT_MOST (PATH_MAX + 128)
 
@@ -60,6 +62,7 @@ struct half {
 	pid_t child; /* the command; 0: none */
 	int status; /* of it */
 	bool ending;
+	int action; /* 'h': help, 'V': version, 0: mount */
 };
 
 static void put_line(const char *line)
@@ -67,7 +70,7 @@ static void put_line(const char *line)
 	fprintf(stderr, "rawfuse-mount: %s\n", line);
 }
 
-static int usage(void)
+static void usage(FILE *to)
 {
 	fputs("Usage: rawfuse-mount [-R] [-o LIST] [-u USER[:GROUP]] MOUNTPOINT "
 	      "COMMAND [ARG]...\n"
@@ -75,8 +78,26 @@ static int usage(void)
 	      "MOUNTPOINT\n"
 	      "COMMAND, as \"rawfuse -f IMAGE /dev/fd/3\", finds the mount as "
 	      "descriptor 3.\n",
-	      stderr);
-	return STATUS_USAGE;
+	      to);
+}
+
+static void help(void)
+{
+	usage(stdout);
+	puts("\n"
+	     "  -R                   first detach what a killed process left at "
+	     "MOUNTPOINT\n"
+	     "  -o LIST              allow_other, fsname=NAME, and mount(8)'s "
+	     "words such as ro\n"
+	     "  -u USER[:GROUP]      the owner of the file; COMMAND runs as this "
+	     "user\n"
+	     "  -s SOCKET            listen there; each client receives a "
+	     "mount\n"
+	     "  -h, --help           print this\n"
+	     "  -V, --version        print the version\n"
+	     "\n"
+	     "Exit status: that of COMMAND; 1 failed, 2 usage.\n"
+	     "Manual: man rawfuse-mount");
 }
 
 static bool number(const char *text, unsigned int *value)
@@ -149,10 +170,16 @@ static bool parse_list(struct half *h, char *list)
 
 static bool parse(struct half *h, int argc, char **argv)
 {
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
 	bool good = true;
 	int c;
 
-	while (good && (c = getopt(argc, argv, "+o:u:s:R")) != -1) {
+	while (good &&
+	       (c = getopt_long(argc, argv, "+o:u:s:RhV", longs, NULL)) != -1) {
 		if (c == 'o')
 			good = parse_list(h, optarg);
 		else if (c == 'u')
@@ -161,8 +188,12 @@ static bool parse(struct half *h, int argc, char **argv)
 			h->socket = optarg;
 		else if (c == 'R')
 			h->replace = true;
+		else if (c == 'h' || c == 'V')
+			h->action = c;
 		else
 			good = false;
+		if (h->action)
+			return true;
 	}
 	if (!good || argc - optind < (h->socket ? 1 : 2) ||
 	    (h->socket && argc - optind > 1))
@@ -176,31 +207,67 @@ static bool parse(struct half *h, int argc, char **argv)
 	return true;
 }
 
-/* What a server that was killed has left; as rawfuse --replace. */
-static void detach_dead(const struct half *h)
+/* There is a mount; -R detaches it if its server is gone. False (logged) else. */
+static bool detach_dead(const struct half *h, const struct place *p)
+{
+	uint64_t id = unmount_id(p->dir, p->name);
+	enum point_state state = POINT_ALIVE;
+	long pid = 0;
+	int ret;
+
+	if (h->replace) {
+		state = point_ask(p);
+		if (state == POINT_ALIVE)
+			pid = (long)fdinfo_server(point_connection(p));
+	}
+	if (!h->replace)
+		log_warnx("%s: mount: a rawfuse mount is there already; umount "
+			  "%s first, or, if its process was killed, give -R",
+			  p->path, p->path);
+	else if (state == POINT_SILENT)
+		log_warnx("%s: -R: the mount there neither answers nor is "
+			  "dead; umount -l %s first",
+			  p->path, p->path);
+	else if (state == POINT_ALIVE && pid)
+		log_warnx("%s: -R: process %ld serves it; umount %s first",
+			  p->path, pid, p->path);
+	else if (state == POINT_ALIVE)
+		log_warnx("%s: -R: an export is alive there; umount %s first",
+			  p->path, p->path);
+	if (state != POINT_DEAD)
+		return false;
+	ret = point_unmount(p, id, true);
+	if (ret && ret != EINVAL) {
+		log_warnx("%s: -R: detaching the dead mount: %s", p->path,
+			  strerror(ret));
+		return false;
+	}
+	log_info("%s: what a killed process had left is detached", p->path);
+	return true;
+}
+
+/* Mounts may lie one over the other. */
+static bool clear_place(const struct half *h)
 {
 	struct place p;
 	const char *why;
+	bool mounted = true, good = true;
+	unsigned int rounds;
 
-	if (place_open(&p, h->opt.path, &why))
-		return;
-	if (p.mounted && !(p.strange && h->has_user)) {
-		uint64_t id = unmount_id(p.dir, p.name);
-
-		if (point_ask(&p) == POINT_DEAD &&
-		    !point_unmount(&p, id, true))
-			log_info("%s: what a killed process had left is "
-				 "detached",
-				 p.path);
+	for (rounds = 0; good && mounted && rounds < ROUNDS; rounds++) {
+		if (place_open(&p, h->opt.path, &why))
+			return true; /* mounting reports why */
+		/* Mounting refuses the way to it. */
+		mounted = p.mounted && !(p.strange && h->has_user);
+		good = !mounted || detach_dead(h, &p);
+		place_close(&p);
 	}
-	place_close(&p);
+	return good;
 }
 
 static bool start(struct half *h)
 {
-	if (h->replace)
-		detach_dead(h);
-	h->is_mounted = !mount_start(&h->mount, &h->opt);
+	h->is_mounted = clear_place(h) && !mount_start(&h->mount, &h->opt);
 	return h->is_mounted;
 }
 
@@ -480,8 +547,18 @@ int main(int argc, char **argv)
 			  .client = -1 };
 
 	log_set_tap(put_line);
-	if (!parse(&h, argc, argv))
-		return *log_last() ? STATUS_USAGE : usage();
+	if (!parse(&h, argc, argv)) {
+		if (!*log_last())
+			usage(stderr);
+		return STATUS_USAGE;
+	}
+	if (h.action) {
+		if (h.action == 'h')
+			help();
+		else
+			puts("rawfuse-mount " PACKAGE_VERSION);
+		return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
 	clock_gettime(CLOCK_REALTIME, &h.opt.mtime);
 	if (!take_signals(&h) || (h.socket ? !listen_at(&h) : !run_command(&h)))
 		return EXIT_FAILURE;

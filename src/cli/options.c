@@ -215,10 +215,14 @@ static int parse_own(struct options *o, int argc, char **argv)
  */
 static int parse_helper(struct options *o, int argc, char **argv)
 {
-	static const struct option none[] = { { 0 } };
+	static const struct option longs[] = {
+		{ "help", optional_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
 	int c, ret = 0;
 
-	while (!ret && (c = getopt_long(argc, argv, ":sfnrwvN:o:t:", none,
+	while (!ret && (c = getopt_long(argc, argv, ":sfnrwvN:o:t:hV", longs,
 					NULL)) != -1) {
 		if (c == '?' || c == ':')
 			ret = options_wrong(c, argv[optind - 1]);
@@ -229,6 +233,10 @@ static int parse_helper(struct options *o, int argc, char **argv)
 					  c == 'r' ? "yes" : "no");
 		else if (c == 'f')
 			o->action = ACTION_FAKE;
+		else if (c == 'h' || c == 'V')
+			return options_set(o, by_name(c == 'h' ? "help" :
+								  "version"),
+					   optarg);
 	}
 	return ret;
 }

@@ -222,8 +222,15 @@ mounter_wrong() {
 	says 0 "" -u $USER1:$USER1 "$dir/our-link" true
 	rm -r "$dir/client's" "$dir/our-link" "$dir/victim" "$file"
 	no_mountpoint || fail "the mountpoint is left"
-	# A killed one leaves a dead mount, which -R takes away.
+	says 0 "^Usage:.*--version" --help
+	says 0 "^Usage:.*--version" -h
+	says 0 "^rawfuse-mount [0-9]" --version
+	says 0 "^rawfuse-mount [0-9]" -V
+	# A killed one leaves a dead mount, which -R takes away; a live one stays.
 	start_export --
+	says 1 "-R: (process $daemon serves it|an export is alive there); umount .* first" \
+		-R "$file" true
+	says 1 "umount .* first, .* give -R" "$file" true
 	kill -9 "$half" "$daemon"
 	wait_until "both are dead" is_gone "$daemon"
 	wait "$half"

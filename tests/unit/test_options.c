@@ -225,6 +225,13 @@ START_TEST(for_the_kernel)
 	ck_assert_int_eq(o.action, ACTION_REMOUNT);
 	ck_assert(o.read_only);
 	options_free(&o);
+	ck_assert_int_eq(parse("mount.fuse.rawfuse --help=all"), 0);
+	ck_assert_int_eq(o.action, ACTION_HELP);
+	ck_assert_int_eq(o.help, 1);
+	options_free(&o);
+	ck_assert_int_eq(parse("mount.fuse.rawfuse -V"), 0);
+	ck_assert_int_eq(o.action, ACTION_VERSION);
+	options_free(&o);
 	ck_assert_int_ne(parse("rawfuse -o context=a,context=b,context=c,"
 			       "context=d,context=e i m"),
 			 0);
