@@ -73,7 +73,8 @@ void options_help(bool all)
 	for (g = 0; g < GROUPS; g++)
 		print_group(g, all);
 	puts("\nSizes take the suffixes k, M, G, T, P, E: powers of 1024.\n"
-	     "Exit status: 0 done and all data flushed, 1 failed, 2 usage.");
+	     "Exit status: 0 done and all data flushed, 1 failed, 2 usage; --status: 3\n"
+	     "nothing is exported there.");
 	puts(all ? "Manual: man rawfuse" :
 		   "All options: rawfuse --help=all. Manual: man rawfuse");
 }

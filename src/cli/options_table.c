@@ -46,8 +46,8 @@ const struct option_spec options_specs[] = {
 	  "options as mount(8) writes them: ro,io_uring=on,..." },
 	{ "fuse-socket", 0, KIND_STRING, GROUP_ACCESS, 0, "PATH",
 	  AT(fuse_socket), 0, 0,
-	  "serve the mount that this socket gives, as of rawfuse-mount; without "
-	  "MOUNTPOINT" },
+	  "serve the mount that this socket passes on, as rawfuse-mount does; "
+	  "without MOUNTPOINT" },
 	{ "fsname", 0, KIND_STRING, GROUP_ACCESS, 0, "NAME", AT(fsname), 0, 0,
 	  "the source that mount(8) shows (the image)" },
 
@@ -65,8 +65,8 @@ const struct option_spec options_specs[] = {
 	  "of the control group's limit)" },
 	{ "writeback-interval", 0, KIND_NUMBER, GROUP_CACHE, 0, "SECONDS",
 	  AT(writeback_interval), 0, 3600,
-	  "a qcow2 image has what was answered so long ago, even after kill -9 "
-	  "or a loss of power (5; 0: before it is answered)" },
+	  "a qcow2 image contains what was answered so long ago, also after "
+	  "kill -9 (5; 0: before it is answered)" },
 	{ "metadata-cache", 0, KIND_SIZE, GROUP_CACHE, 0, "SIZE",
 	  AT(metadata_cache), 65536, 1ULL << 30,
 	  "memory for the tables of a qcow2 image" },
@@ -85,7 +85,7 @@ const struct option_spec options_specs[] = {
 	  "(auto, follow), anywhere, or on these CPUs, as 0-3,5" },
 	{ "poll", 0, KIND_STRING, GROUP_SPEED, 0, "auto|off|MICROSECONDS",
 	  AT(poll), 0, 0,
-	  "how long to look for the next event before going to sleep" },
+	  "how long to look for the next event before it sleeps" },
 	{ "queue-depth", 0, KIND_NUMBER, GROUP_SPEED, 0, "N", AT(queue_depth),
 	  1, 4096, "requests in flight for each CPU (64)" },
 	{ "max-write", 0, KIND_SIZE, GROUP_SPEED, 0, "SIZE", AT(max_write),
@@ -122,8 +122,8 @@ const struct option_spec options_specs[] = {
 	/* What there is to know. */
 	{ "status", 0, KIND_ACTION, GROUP_INFO, COMMON, "MOUNTPOINT",
 	  AT(status), ACTION_STATUS, 0,
-	  "what is exported there, and is it well? Exit status: 0 yes, 1 no, "
-	  "3 nothing is" },
+	  "show what is exported there and whether it is healthy (exit status: "
+	  "0 healthy, 1 not, 3 nothing is exported)" },
 	{ "stats", 0, KIND_STRING, GROUP_INFO, 0, "FILE", AT(stats), 0, 0,
 	  "write counters to FILE, for Prometheus, while they change" },
 	{ "json", 0, KIND_FLAG, GROUP_INFO, 0, NULL, AT(json), 0, 0,
