@@ -115,6 +115,7 @@ static long long cached(int fd)
 		return -1;
 	for (i = 0; i < pages; i++)
 		n += in[i] & 1;
+	free(in);
 	return n;
 }
 
