@@ -181,9 +181,10 @@ namespaces() {
 	wait_daemon 0
 }
 
+# Of this export alone.
 askers() {
 	local comm pid n=0
-	for comm in $(grep -lsx 'rawfuse?[0-9]*' /proc/[0-9]*/comm); do
+	for comm in $(grep -lsx "rawfuse?$(connection_of "$file")" /proc/[0-9]*/comm); do
 		pid=${comm#/proc/}
 		is_gone "${pid%/comm}" || ((n++))
 	done
