@@ -1,4 +1,4 @@
-/* What an export tells of itself: collected from where it is counted. */
+/* The state that an export reports, collected from where it is counted. */
 #include "config.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /*
- * What an export tells of itself. --status asks for it by an ioctl on the
+ * The state that an export reports. --status asks for it by an ioctl on the
  * exported file, which finds its way from any mount namespace and by any
  * path; --stats writes it to a file.
  *

@@ -1,4 +1,4 @@
-/* What an export tells of itself while it is served. */
+/* The state that an export reports while it is served. */
 #include "config.h"
 
 #include <errno.h>

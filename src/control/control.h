@@ -1,4 +1,4 @@
-/* What an export tells of itself while it is served. */
+/* The state that an export reports while it is served. */
 #ifndef RAWFUSE_CONTROL_CONTROL_H
 #define RAWFUSE_CONTROL_CONTROL_H
 

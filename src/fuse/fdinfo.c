@@ -1,4 +1,4 @@
-/* What /proc tells of descriptors: of our own, and of other processes. */
+/* Descriptors as /proc reports them: our own, and those of other processes. */
 #include "config.h"
 
 #include <ctype.h>
