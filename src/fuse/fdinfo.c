@@ -15,7 +15,7 @@
 
 #define FIELD "fuse_connection:"
 
-/* The connection that the file @name in @dir, a fdinfo, tells of; or 0. */
+/* The connection that @name in @dir, a file of fdinfo, reports; or 0. */
 static unsigned int read_one(int dir, const char *name)
 {
 	char text[512], *field;

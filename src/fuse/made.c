@@ -3,8 +3,8 @@
  * was killed leaves it, so the file carries a mark, which outlives a reboot and
  * a container's /run: the extended attribute user.rawfuse.made. Its value is the
  * inode's number, so that a copy of the file (cp -a) is not taken for it. Whoever
- * may write to the file may set the mark as well; he gets no more by that than
- * the removal of an empty file of our own. A file system without such attributes
+ * may write to the file may set the mark as well; that allows no more than the
+ * removal of an empty file of our own. A file system without such attributes
  * keeps the file.
  */
 #include "config.h"

@@ -195,7 +195,7 @@ static int adopt(struct mount *m, const struct mount_options *opt, int fd,
 	ret = check_options(m, opt, known);
 	if (opt->others == MOUNT_OTHERS_OFF)
 		m->others = false;
-	else if (!known) /* the kernel knows, and goes by that */
+	else if (!known) /* the kernel knows, and decides */
 		m->others = true;
 	if (ret) {
 		close(fd);

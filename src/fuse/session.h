@@ -139,8 +139,9 @@ uint64_t session_clock(void);
 
 /*
  * Of the requests that came and are not answered, the one that came first;
- * NULL if there is none. It is valid until the loop turns; session_clock() less
- * its since is its age. This looks at every entry: for now and then.
+ * NULL if there is none. It is valid until the loop turns; its age is
+ * session_clock() less its since. It looks at every entry, so it is not for the
+ * path of a request.
  */
 const struct fuse_request *session_oldest(const struct session *s);
 
